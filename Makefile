@@ -1,0 +1,199 @@
+# The only build file. `make help` lists the doors. Nothing here touches the system: demo and check call tools/bootstrap first.
+# Sources are found by room, so a new module is registered nowhere. Objects live under build/$(V), one tree per variant.
+
+V       ?= release
+PREFIX  ?= /usr/local
+DESTDIR ?=
+CC      ?= cc
+CXX     ?= c++
+B       := build/$(V)
+
+VERSION := $(shell sed -n 's/^.define VW_VERSION "\(.*\)"/\1/p' include/vastworker/version.h)
+SOMAJOR := 0
+
+PKGS      := libevent_core libevent_pthreads jansson libcurl libssl libcrypto
+PKG_CFLAGS = $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS   = $(shell pkg-config --libs $(PKGS) 2>/dev/null)
+
+# llhttp: the distribution's library, else the C sources of Debian 12's node-llhttp (8.1.0, which needs strict mode asked for).
+LLHTTP_SRC := /usr/share/llhttp
+ifeq ($(shell pkg-config --exists libllhttp 2>/dev/null && echo yes),yes)
+LLHTTP_CFLAGS := $(shell pkg-config --cflags libllhttp)
+LLHTTP_LIBS   := $(shell pkg-config --libs libllhttp)
+LLHTTP_OBJS   :=
+else
+LLHTTP_CFLAGS := -I/usr/share/include/llhttp
+LLHTTP_LIBS   :=
+LLHTTP_OBJS   := $(B)/llhttp/api.o $(B)/llhttp/http.o $(B)/llhttp/llhttp.o
+endif
+
+WARN  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wformat=2 -Wvla
+ifeq ($(WERROR),1)
+WARN  += -Werror
+endif
+OPT_release := -O2 -g
+OPT_asan    := -O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all -DVWI_DEBUG
+OPT_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread -DVWI_DEBUG
+OPT         := $(OPT_$(V))
+BASE_FLAGS   = -std=c11 -D_GNU_SOURCE -fvisibility=hidden -fPIC -pthread -MMD -MP -Iinclude $(OPT) $(WARN) $(CFLAGS)
+LIB_FLAGS    = $(BASE_FLAGS) -Ilib $(PKG_CFLAGS) $(LLHTTP_CFLAGS) -DVWI_PLUGIN_DIR='"$(PREFIX)/lib/vastworker/plugins"'
+LIBS         = $(PKG_LIBS) $(LLHTTP_LIBS) -pthread -ldl -lm
+
+LIB_SRCS  := $(wildcard lib/*.c lib/*/*.c)
+LIB_OBJS  := $(LIB_SRCS:%.c=$(B)/%.o) $(LLHTTP_OBJS)
+STATIC    := $(B)/libvastworker.a
+SHARED    := $(B)/libvastworker.so.$(VERSION)
+PLUGINS   := $(foreach d,$(wildcard plugins/*/),$(B)/plugins/$(notdir $(patsubst %/,%,$(d))).so)
+TEST_PLUGINS := $(patsubst tests/plugins/%.c,$(B)/tests/plugins/%.so,$(wildcard tests/plugins/*.c))
+RUN_OBJS  := $(patsubst %.c,$(B)/%.o,$(wildcard tools/vastworker-run.c tools/cli.c))
+SIM_OBJS  := $(patsubst %.c,$(B)/%.o,$(wildcard tools/vastworker-sim.c tools/sim_*.c))
+UNIT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/*.c))
+SCENE_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/scene/*.c))
+FUZZ      := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+REPLAYS   := $(FUZZ:%=$(B)/tests/fuzz/replay_%)
+TOOLS     := $(if $(wildcard tools/vastworker-run.c),$(B)/vastworker-run) $(if $(wildcard tools/vastworker-sim.c),$(B)/vastworker-sim)
+TESTS     := $(B)/tests/unit/unit $(if $(SCENE_OBJS),$(B)/tests/scene/scene)
+
+.PHONY: all tests check demo bench asan tsan fuzz install uninstall dist format help clean docs deps
+.DELETE_ON_ERROR:
+all: deps $(STATIC) $(B)/libvastworker.so $(PLUGINS) $(TOOLS)
+tests: all $(TESTS) $(TEST_PLUGINS) $(REPLAYS)
+
+deps:
+	@pkg-config --exists $(PKGS) && { pkg-config --exists libllhttp || test -f $(LLHTTP_SRC)/llhttp.c; } || { \
+	  echo "make: a library is missing (needed: $(PKGS) and llhttp). Remedy: tools/bootstrap, which installs them through apt." >&2; exit 1; }
+
+$(STATIC): $(LIB_OBJS)
+	@mkdir -p $(@D)
+	@rm -f $@
+	$(AR) rcs $@ $(LIB_OBJS)
+
+$(SHARED): $(LIB_OBJS)
+	$(CC) $(OPT) -shared -Wl,-soname,libvastworker.so.$(SOMAJOR) -o $@ $(LIB_OBJS) $(LDFLAGS) $(LIBS)
+
+$(B)/libvastworker.so: $(SHARED)
+	ln -sf $(notdir $(SHARED)) $(B)/libvastworker.so.$(SOMAJOR)
+	ln -sf libvastworker.so.$(SOMAJOR) $@
+
+$(B)/lib/%.o: lib/%.c
+	@mkdir -p $(@D)
+	$(CC) $(LIB_FLAGS) -c -o $@ $<
+
+$(B)/llhttp/%.o: $(LLHTTP_SRC)/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -fPIC -fvisibility=hidden $(OPT) -DLLHTTP_STRICT_MODE=1 $(LLHTTP_CFLAGS) -w -c -o $@ $<
+
+$(B)/tools/%.o: tools/%.c
+	@mkdir -p $(@D)
+	$(CC) $(LIB_FLAGS) -Itools -c -o $@ $<
+
+$(B)/vastworker-run: $(RUN_OBJS) $(STATIC)
+	$(CC) $(OPT) -o $@ $^ $(LDFLAGS) $(LIBS)
+
+$(B)/vastworker-sim: $(SIM_OBJS) $(STATIC)
+	$(CC) $(OPT) -o $@ $^ $(LDFLAGS) $(LIBS)
+
+# A plugin sees the installed headers and jansson, nothing else.
+.SECONDEXPANSION:
+$(B)/plugins/%.so: $$(wildcard plugins/%/*.c) include/vastworker/plugin.h
+	@mkdir -p $(@D)
+	$(CC) $(BASE_FLAGS) $(shell pkg-config --cflags jansson) -shared -o $@ $(filter %.c,$^) $(shell pkg-config --libs jansson) -lm
+
+$(B)/tests/plugins/%.so: tests/plugins/%.c include/vastworker/plugin.h
+	@mkdir -p $(@D)
+	$(CC) $(BASE_FLAGS) -shared -o $@ $< -lm
+
+$(B)/tests/%.o: tests/%.c
+	@mkdir -p $(@D)
+	$(CC) $(LIB_FLAGS) -Itests -Itools -I$(B)/tests $(shell pkg-config --cflags check) -DVWT_BUILD='"$(B)"' -c -o $@ $<
+
+# The list of suites is the list of files: tests/unit/test_queue.c defines Suite *queue_suite(void).
+$(B)/tests/unit_suites.h: $(wildcard tests/unit/test_*.c)
+	@mkdir -p $(@D)
+	@for f in $(sort $(notdir $(^:tests/unit/test_%.c=%))); do echo "SUITE($$f)"; done > $@
+$(B)/tests/scene_suites.h: $(wildcard tests/scene/scene_*.c)
+	@mkdir -p $(@D)
+	@for f in $(sort $(notdir $(^:tests/scene/scene_%.c=%))); do echo "SUITE($$f)"; done > $@
+$(B)/tests/unit/main.o: $(B)/tests/unit_suites.h
+$(B)/tests/scene/main.o: $(B)/tests/scene_suites.h
+
+$(B)/tests/unit/unit: $(UNIT_OBJS) $(STATIC)
+	$(CC) $(OPT) -o $@ $^ $(LDFLAGS) $(shell pkg-config --libs check) $(LIBS)
+$(B)/tests/scene/scene: $(SCENE_OBJS) $(STATIC)
+	$(CC) $(OPT) -o $@ $^ $(LDFLAGS) $(shell pkg-config --libs check) $(LIBS)
+$(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/replay.o $(B)/tests/fuzz/fuzz_%.o $(STATIC)
+	$(CC) $(OPT) -o $@ $^ $(LDFLAGS) $(LIBS)
+
+asan: ; $(MAKE) V=asan tests && tools/check/suite asan
+tsan: ; $(MAKE) V=tsan tests && tools/check/suite tsan
+
+check:
+	tools/bootstrap
+	tools/check/all
+
+demo:
+	tools/bootstrap
+	$(MAKE) all
+	examples/demo/run
+
+bench:
+	tools/bootstrap --bench
+	$(MAKE) all
+	tools/bench/run
+
+# libFuzzer under clang, sources compiled apart: make fuzz T=envelope [FUZZ_S=60]
+FUZZ_S ?= 60
+fuzz:
+	@test -f tests/fuzz/fuzz_$(T).c || { echo "make fuzz T=name, with one of: $(FUZZ)" >&2; exit 2; }
+	@mkdir -p build/fuzz/$(T)
+	clang -std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -pthread -w -Iinclude -Ilib -Itests $(PKG_CFLAGS) $(LLHTTP_CFLAGS) \
+	  -DLLHTTP_STRICT_MODE=1 -DVWI_PLUGIN_DIR='""' -o build/fuzz/fuzz_$(T) tests/fuzz/fuzz_$(T).c $(LIB_SRCS) $(if $(LLHTTP_OBJS),$(wildcard $(LLHTTP_SRC)/*.c)) $(LIBS)
+	build/fuzz/fuzz_$(T) -max_total_time=$(FUZZ_S) -timeout=5 build/fuzz/$(T) tests/fuzz/corpus/$(T)
+
+# docs/config.md and docs/config.schema.json grow from the table of keys; a test keeps them equal.
+docs: all
+	$(B)/vastworker-run --print-config-docs > docs/config.md
+	$(B)/vastworker-run --print-config-schema > docs/config.schema.json
+
+D := $(DESTDIR)$(PREFIX)
+install: all
+	install -d $(D)/bin $(D)/lib/pkgconfig $(D)/lib/vastworker/plugins $(D)/include/vastworker $(D)/share/doc/vastworker
+	install -m 755 $(TOOLS) $(D)/bin
+	install -m 644 $(STATIC) $(D)/lib
+	install -m 755 $(SHARED) $(D)/lib
+	ln -sf $(notdir $(SHARED)) $(D)/lib/libvastworker.so.$(SOMAJOR)
+	ln -sf libvastworker.so.$(SOMAJOR) $(D)/lib/libvastworker.so
+	install -m 755 $(PLUGINS) $(D)/lib/vastworker/plugins
+	install -m 644 include/vastworker/*.h $(D)/include/vastworker
+	install -m 644 README.md CHANGES.md LICENSE docs/*.md docs/config.schema.json $(D)/share/doc/vastworker
+	for pc in vastworker vastworker-plugin; do sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' pkgconfig/$$pc.pc.in > $(D)/lib/pkgconfig/$$pc.pc; done
+
+uninstall:
+	rm -f $(TOOLS:$(B)/%=$(D)/bin/%) $(D)/lib/libvastworker.a $(D)/lib/libvastworker.so $(D)/lib/libvastworker.so.$(SOMAJOR) $(D)/lib/libvastworker.so.$(VERSION)
+	rm -f $(D)/lib/pkgconfig/vastworker.pc $(D)/lib/pkgconfig/vastworker-plugin.pc $(PLUGINS:$(B)/plugins/%=$(D)/lib/vastworker/plugins/%)
+	rm -rf $(D)/include/vastworker $(D)/share/doc/vastworker
+	-rmdir $(D)/lib/vastworker/plugins $(D)/lib/vastworker 2>/dev/null
+
+dist:
+	@mkdir -p build
+	git archive --format=tar.gz --prefix=vastworker-$(VERSION)/ -o build/vastworker-$(VERSION).tar.gz HEAD
+	@echo build/vastworker-$(VERSION).tar.gz
+
+format:
+	clang-format -i $(LIB_SRCS) $(wildcard lib/*/*.h include/vastworker/*.h tools/*.[ch] tests/*/*.[ch] plugins/*/*.c)
+
+clean:
+	rm -rf build
+
+help:
+	@echo "make            library (shared and static), plugins and tools under build/release"
+	@echo "make check      all tests: sanitizers, fuzz corpora, house rules (installs what is missing)"
+	@echo "make demo       the main job on the embedded simulators (installs what is missing)"
+	@echo "make bench      cost of a request beside nginx (installs what is missing)"
+	@echo "make asan tsan  the whole suite under a sanitizer"
+	@echo "make fuzz T=x   fuzz one parser with libFuzzer; x one of: $(FUZZ)"
+	@echo "make install uninstall   DESTDIR= PREFIX=$(PREFIX)"
+	@echo "make docs       regenerate docs/config.md and docs/config.schema.json"
+	@echo "make dist format clean"
+
+-include $(shell find build -name '*.d' 2>/dev/null)

@@ -1,0 +1,119 @@
+/*
+ * Configuration slices: plain data, frozen after loading. core/config fills them, each room reads its own.
+ * Strings are owned by struct vwi_config (core/config.h) and live as long as it does. Seconds may have fractions; 0 = off.
+ */
+#ifndef VWI_BASE_CONF_H
+#define VWI_BASE_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct vwi_strings {
+    char **items;
+    size_t count;
+};
+
+struct vwi_timeouts_conf {
+    double connect_s, first_byte_s, idle_s, total_s;
+};
+
+/* Where the model server is. */
+struct vwi_model_conf {
+    char *host;      /* name or address without brackets; NULL when unix_path is set */
+    uint16_t port;
+    char *unix_path; /* absolute path, else NULL */
+    char *authority; /* what goes into Host: */
+    int idle_connections;
+    struct vwi_timeouts_conf timeouts;
+};
+
+/* Listener, limits and client deadlines. */
+struct vwi_front_conf {
+    char *bind_address; /* NULL: all, IPv6 and IPv4, falling back to IPv4 alone */
+    uint16_t port;      /* 0: any */
+    uint64_t max_body_bytes, max_buffered_bytes;
+    uint32_t max_header_bytes, max_connections;
+    double client_header_s, client_body_s, client_idle_s;
+};
+
+enum vwi_workload_kind { VWI_WORKLOAD_CONSTANT, VWI_WORKLOAD_PLUGIN, VWI_WORKLOAD_FIELD, VWI_WORKLOAD_COUNT, VWI_WORKLOAD_BYTES };
+
+struct vwi_workload_conf {
+    enum vwi_workload_kind kind;
+    double value;       /* the constant, the field's default, or bytes per unit */
+    char *pointer;      /* JSON pointer into the payload (field, count) */
+    char *plugin;       /* plugin name */
+    char *options_json; /* plugin options as JSON text; NULL: {} */
+};
+
+enum vwi_auth_kind { VWI_AUTH_VAST, VWI_AUTH_BEARER, VWI_AUTH_NONE };
+
+struct vwi_benchmark_conf {
+    char **dataset; /* each a payload as JSON text */
+    size_t dataset_count;
+    unsigned runs, concurrency;
+    bool warmup;
+    double timeout_s;
+};
+
+struct vwi_handler_conf {
+    char *route; /* "/v1/embeddings" or "/v1/...*" */
+    struct vwi_strings methods;
+    enum vwi_auth_kind auth;
+    struct vwi_workload_conf workload;
+    char *parser; /* NULL, "unwrap" or a plugin name */
+    char *parser_options_json;
+    bool parallel;
+    size_t lane;             /* index into lanes */
+    bool has_max_queue_time; /* false: null in the file, neither check */
+    double max_queue_time_s; /* 0: refuse whatever cannot start now */
+    char *target_path;       /* NULL: same as route; "/api/...*" keeps the rest */
+    bool control;            /* never queues, never counts */
+    bool require_json;
+    bool retry;
+    struct vwi_timeouts_conf timeouts; /* the global ones, overridden */
+    struct vwi_benchmark_conf *benchmark; /* NULL: none; at most one handler has it */
+};
+
+struct vwi_lane_conf {
+    char *name;
+    unsigned max_concurrency;  /* 0: no limit */
+    unsigned max_queue_length;
+};
+
+struct vwi_handlers_conf {
+    struct vwi_handler_conf *items;
+    size_t count;
+    struct vwi_lane_conf *lanes;
+    size_t lane_count;
+};
+
+struct vwi_auth_conf {
+    bool unsecured;
+    bool strict_url;
+    char *public_key_file; /* NULL: fetched from the first report address that answers */
+    char *advertised_url;  /* NULL: the url check is off */
+    int json_max_depth;
+};
+
+struct vwi_report_conf {
+    bool platform;          /* CONTAINER_ID was set */
+    bool enabled;           /* there is at least one address */
+    long long worker_id;
+    char *mtoken;           /* secret; "" when unset. Never logged */
+    struct vwi_strings addresses; /* trailing slashes stripped */
+    char *version;          /* protocol version, "1.1.0" */
+    bool legacy_deletions;
+};
+
+struct vwi_ready_conf {
+    struct vwi_strings log_files, on_load, on_error, on_info;
+    char *health_path; /* NULL: no probe */
+    bool sticky;       /* errorPolicy */
+    double load_s;     /* load timeout */
+    double max_perf;   /* > 0: fixes capacity, no measuring */
+    char *state_dir;   /* may be NULL */
+};
+
+#endif

@@ -1,0 +1,105 @@
+/* Growth doubles; a failed growth is remembered so that builders need only one check at the end. */
+#include "base/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+
+bool vwi_text_reserve(struct vwi_text *t, size_t more)
+{
+    size_t need = t->len + more + 1;
+    size_t cap = t->cap ? t->cap : 128;
+    char *p;
+
+    if (t->failed)
+        return false;
+    if (need <= t->cap)
+        return true;
+    while (cap < need)
+        cap *= 2;
+    p = vwi_realloc(t->p, cap);
+    if (!p) {
+        t->failed = true;
+        return false;
+    }
+    t->p = p;
+    t->cap = cap;
+    return true;
+}
+
+bool vwi_text_add(struct vwi_text *t, const char *p, size_t len)
+{
+    if (!vwi_text_reserve(t, len))
+        return false;
+    if (len)
+        memcpy(t->p + t->len, p, len);
+    t->len += len;
+    t->p[t->len] = '\0';
+    return true;
+}
+
+bool vwi_text_adds(struct vwi_text *t, const char *s) { return vwi_text_add(t, s, strlen(s)); }
+
+bool vwi_text_addf(struct vwi_text *t, const char *fmt, ...)
+{
+    va_list ap;
+    int n;
+
+    va_start(ap, fmt);
+    n = vsnprintf(NULL, 0, fmt, ap);
+    va_end(ap);
+    if (n < 0 || !vwi_text_reserve(t, (size_t)n))
+        return false;
+    va_start(ap, fmt);
+    vsnprintf(t->p + t->len, (size_t)n + 1, fmt, ap);
+    va_end(ap);
+    t->len += (size_t)n;
+    return true;
+}
+
+bool vwi_text_add_json(struct vwi_text *t, const char *p, size_t len)
+{
+    size_t i;
+
+    vwi_text_add(t, "\"", 1);
+    for (i = 0; i < len; i++) {
+        unsigned char c = (unsigned char)p[i];
+
+        if (c == '"' || c == '\\')
+            vwi_text_addf(t, "\\%c", c);
+        else if (c == '\n')
+            vwi_text_adds(t, "\\n");
+        else if (c < 0x20 || c == 0x7f)
+            vwi_text_addf(t, "\\u%04x", c);
+        else
+            vwi_text_add(t, p + i, 1);
+    }
+    return vwi_text_add(t, "\"", 1);
+}
+
+void vwi_text_clear(struct vwi_text *t)
+{
+    t->len = 0;
+    t->failed = false;
+    if (t->p)
+        t->p[0] = '\0';
+}
+
+void vwi_text_fini(struct vwi_text *t)
+{
+    vwi_free(t->p);
+    *t = (struct vwi_text)VWI_TEXT_INIT;
+}
+
+bool vwi_span_is(struct vwi_span s, const char *text)
+{
+    return s.len == strlen(text) && memcmp(s.p, text, s.len) == 0;
+}
+
+bool vwi_span_is_nocase(struct vwi_span s, const char *text)
+{
+    return s.len == strlen(text) && strncasecmp(s.p, text, s.len) == 0;
+}

@@ -1,0 +1,35 @@
+/* Spans (pointer and length, not terminated) and a growing text with a sticky failure. */
+#ifndef VWI_BASE_TEXT_H
+#define VWI_BASE_TEXT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <vastworker/export.h>
+
+struct vwi_span {
+    const char *p;
+    size_t len;
+};
+
+struct vwi_text {
+    char *p; /* NUL-terminated once anything was added; NULL before */
+    size_t len, cap;
+    bool failed; /* out of memory at some point: content is incomplete */
+};
+
+#define VWI_TEXT_INIT { NULL, 0, 0, false }
+
+bool vwi_text_reserve(struct vwi_text *t, size_t more);
+bool vwi_text_add(struct vwi_text *t, const char *p, size_t len);
+bool vwi_text_adds(struct vwi_text *t, const char *s);
+bool vwi_text_addf(struct vwi_text *t, const char *fmt, ...) VW_PRINTF(2, 3);
+/* Adds a JSON string with its quotes; bytes are taken as UTF-8, controls are escaped. */
+bool vwi_text_add_json(struct vwi_text *t, const char *p, size_t len);
+void vwi_text_clear(struct vwi_text *t); /* keeps the memory */
+void vwi_text_fini(struct vwi_text *t);
+
+bool vwi_span_is(struct vwi_span s, const char *text);      /* exact */
+bool vwi_span_is_nocase(struct vwi_span s, const char *text); /* ASCII case folded */
+
+#endif

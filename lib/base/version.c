@@ -1,0 +1,4 @@
+/* The version the library was built as. */
+#include <vastworker/version.h>
+
+const char *vw_version(void) { return VW_VERSION; }

@@ -1,0 +1,64 @@
+/*
+ * Requests to the model server over pooled keep-alive connections (idle ones bounded by conf->idle_connections).
+ * A lease is one request and its answer. Every lease ends with exactly one on_end, unless it is cancelled.
+ * A pooled connection is looked at (readable = dead) before reuse; a request goes out again on a fresh connection only if the
+ * old one was dead before the first byte was written, or (idempotent method or retry) before the first byte of the answer.
+ */
+#ifndef VWI_IO_UPSTREAM_H
+#define VWI_IO_UPSTREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <vastworker/err.h>
+
+#include "base/conf.h"
+#include "base/log.h"
+#include "base/text.h"
+#include "io/loop.h"
+
+struct vwi_upstream;
+struct vwi_lease;
+
+enum vwi_upstream_result {
+    VWI_UPSTREAM_OK,          /* answered in full */
+    VWI_UPSTREAM_UNREACHABLE, /* refused, no route, name not resolved */
+    VWI_UPSTREAM_TIMEOUT,     /* connect (unreachable = false), first byte, idle or total */
+    VWI_UPSTREAM_RESET        /* broke or spoke nonsense before the end of the answer */
+};
+
+struct vwi_answer {
+    int status;
+    bool chunked;           /* framing of the answer, for the streaming rule */
+    int64_t content_length; /* -1: unknown */
+    const struct vwi_span *names, *values; /* headers as sent, borrowed for the call */
+    size_t header_count;
+};
+
+struct vwi_lease_events {
+    void (*on_head)(void *arg, const struct vwi_answer *answer);     /* final head (1xx are swallowed) */
+    void (*on_body)(void *arg, const char *data, size_t len);        /* as it arrives */
+    void (*on_end)(void *arg, enum vwi_upstream_result result, const char *text); /* text: one clause for the log */
+};
+
+struct vwi_upstream_request {
+    struct vwi_span method, target; /* target: "/path?query" */
+    const char *headers;            /* complete lines without Host, Content-Length, Connection; may be NULL */
+    struct vwi_span body;           /* borrowed until on_end or cancel */
+    bool has_body;                  /* send Content-Length even when 0 */
+    bool retry;
+    const struct vwi_timeouts_conf *timeouts; /* NULL: the model's */
+};
+
+vw_err vwi_upstream_create(struct vwi_loop *loop, const struct vwi_model_conf *conf, const struct vwi_log *log,
+                           struct vwi_upstream **ret, vw_error_t *why);
+void vwi_upstream_destroy(struct vwi_upstream *up); /* no lease may be left */
+/* NULL only when out of memory. No event is ever delivered from inside this call. */
+struct vwi_lease *vwi_upstream_send(struct vwi_upstream *up, const struct vwi_upstream_request *request,
+                                    const struct vwi_lease_events *events, void *arg);
+void vwi_lease_pause(struct vwi_lease *lease);  /* stop reading the model; a FIN or RST is still noticed */
+void vwi_lease_resume(struct vwi_lease *lease);
+void vwi_lease_cancel(struct vwi_lease *lease); /* closes the connection at once; no further event. Also legal inside events */
+void vwi_upstream_counts(const struct vwi_upstream *up, unsigned *ret_active, unsigned *ret_idle);
+
+#endif

@@ -1,0 +1,21 @@
+/* Runs every suite of tests/unit; the list is generated from the file names. */
+#include <check.h>
+#include <stdlib.h>
+
+#define SUITE(name) Suite *name##_suite(void);
+#include "unit_suites.h"
+#undef SUITE
+
+int main(void)
+{
+    SRunner *runner = srunner_create(NULL);
+    int failed;
+
+#define SUITE(name) srunner_add_suite(runner, name##_suite());
+#include "unit_suites.h"
+#undef SUITE
+    srunner_run_all(runner, CK_ENV);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,100 @@
+/* The ground: error text, spans and text building, lists, failing allocations. */
+#include <check.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "base/vwi.h"
+
+START_TEST(fail_keeps_the_first_cause)
+{
+    vw_error_t why = { 0 };
+
+    ck_assert_int_eq(vwi_fail(&why, VW_E_CONFIG, "workerPort: %d is not a port", 70000), VW_E_CONFIG);
+    ck_assert_int_eq(vwi_fail(&why, VW_E_IO, "echo"), VW_E_IO);
+    ck_assert_int_eq(why.code, VW_E_CONFIG);
+    ck_assert_str_eq(why.text, "workerPort: 70000 is not a port");
+}
+END_TEST
+
+START_TEST(every_error_code_has_a_name_and_a_text)
+{
+    ck_assert_str_eq(vw_err_name(VW_E_ABI), "VW_E_ABI");
+    ck_assert_str_eq(vw_err_text(VW_E_ABI), "plugin built for another interface");
+    ck_assert_str_eq(vw_err_text((vw_err)-999), "unknown error");
+}
+END_TEST
+
+START_TEST(text_adds_json_strings_with_controls_escaped)
+{
+    struct vwi_text t = VWI_TEXT_INIT;
+
+    vwi_text_addf(&t, "%d ", 7);
+    vwi_text_add_json(&t, "a\"\\\n\x01z", 6);
+    ck_assert_str_eq(t.p, "7 \"a\\\"\\\\\\n\\u0001z\"");
+    ck_assert(!t.failed);
+    vwi_text_fini(&t);
+}
+END_TEST
+
+START_TEST(text_remembers_a_failed_growth)
+{
+    struct vwi_text t = VWI_TEXT_INIT;
+
+    vwi_mem_fail_nth(0);
+    ck_assert(!vwi_text_adds(&t, "x"));
+    vwi_mem_fail_never();
+    ck_assert(!vwi_text_adds(&t, "y"));
+    ck_assert(t.failed);
+    vwi_text_fini(&t);
+}
+END_TEST
+
+START_TEST(spans_compare_exactly_or_without_case)
+{
+    struct vwi_span s = { "Content-Type: x", 12 };
+
+    ck_assert(vwi_span_is(s, "Content-Type"));
+    ck_assert(!vwi_span_is(s, "content-type"));
+    ck_assert(vwi_span_is_nocase(s, "content-type"));
+    ck_assert(!vwi_span_is_nocase(s, "content-typ"));
+}
+END_TEST
+
+START_TEST(list_keeps_the_order_of_adding)
+{
+    struct vwi_list head, a, b;
+
+    vwi_list_init(&head);
+    vwi_list_init(&a);
+    vwi_list_init(&b);
+    vwi_list_add(&head, &a);
+    vwi_list_add(&head, &b);
+    ck_assert_ptr_eq(head.next, &a);
+    ck_assert_ptr_eq(head.prev, &b);
+    vwi_list_del(&a);
+    vwi_list_del(&a);
+    ck_assert_ptr_eq(head.next, &b);
+    vwi_list_del(&b);
+    ck_assert(vwi_list_empty(&head));
+}
+END_TEST
+
+Suite *base_suite(void);
+
+Suite *base_suite(void)
+{
+    Suite *s = suite_create("base");
+    TCase *tc = tcase_create("base");
+
+    tcase_add_test(tc, fail_keeps_the_first_cause);
+    tcase_add_test(tc, every_error_code_has_a_name_and_a_text);
+    tcase_add_test(tc, text_adds_json_strings_with_controls_escaped);
+    tcase_add_test(tc, text_remembers_a_failed_growth);
+    tcase_add_test(tc, spans_compare_exactly_or_without_case);
+    tcase_add_test(tc, list_keeps_the_order_of_adding);
+    suite_add_tcase(s, tc);
+    return s;
+}
