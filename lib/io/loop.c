@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/err.h"
@@ -30,6 +31,9 @@ struct vwi_loop {
     atomic_uint signals;
     void (*on_signal)(void *arg, unsigned bits);
     void *on_signal_arg;
+    void (*on_turn)(void *arg, double cpu_s);
+    void *on_turn_arg;
+    bool stopping;
     pthread_mutex_t lock; /* guards posts */
     struct post *posts, **posts_tail;
     struct vwi_burial *burials;
@@ -62,7 +66,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-static void run_burials(struct vwi_loop *loop)
+void vwi_loop_run_burials(struct vwi_loop *loop)
 {
     while (loop->burials) {
         struct vwi_burial *list = loop->burials;
@@ -80,7 +84,7 @@ static void run_burials(struct vwi_loop *loop)
 static void on_bury(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
-    run_burials(arg);
+    vwi_loop_run_burials(arg);
 }
 
 static void wake(struct vwi_loop *loop)
@@ -130,7 +134,7 @@ void vwi_loop_destroy(struct vwi_loop *loop)
 {
     if (!loop)
         return;
-    run_burials(loop);
+    vwi_loop_run_burials(loop);
     if (loop->wake_ev)
         event_free(loop->wake_ev);
     if (loop->bury_ev)
@@ -149,15 +153,38 @@ void vwi_loop_destroy(struct vwi_loop *loop)
     vwi_free(loop);
 }
 
+static double thread_cpu_s(void)
+{
+    struct timespec ts = { 0, 0 };
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
 vw_err vwi_loop_run(struct vwi_loop *loop)
 {
-    int rc = event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY);
+    double before = thread_cpu_s(), after;
+    int rc = 0;
 
-    run_burials(loop);
+    while (rc >= 0 && !loop->stopping) {
+        rc = event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+        if (!loop->on_turn)
+            continue;
+        after = thread_cpu_s();
+        loop->on_turn(loop->on_turn_arg, after - before);
+        before = after;
+    }
+    loop->stopping = false;
+    vwi_loop_run_burials(loop);
     return rc < 0 ? VW_E_IO : VW_OK;
 }
 
-void vwi_loop_stop(struct vwi_loop *loop) { event_base_loopbreak(loop->base); }
+void vwi_loop_stop(struct vwi_loop *loop)
+{
+    loop->stopping = true;
+    event_base_loopbreak(loop->base);
+}
+
 struct event_base *vwi_loop_base(struct vwi_loop *loop) { return loop->base; }
 
 bool vwi_loop_post(struct vwi_loop *loop, vwi_loop_fn fn, void *arg)
@@ -199,6 +226,12 @@ void vwi_loop_bury(struct vwi_loop *loop, struct vwi_burial *node, vwi_loop_fn f
     node->arg = arg;
     node->next = loop->burials;
     loop->burials = node;
+}
+
+void vwi_loop_on_turn(struct vwi_loop *loop, void (*fn)(void *arg, double cpu_s), void *arg)
+{
+    loop->on_turn = fn;
+    loop->on_turn_arg = arg;
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)

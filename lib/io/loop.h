@@ -25,6 +25,9 @@ bool vwi_loop_post(struct vwi_loop *loop, vwi_loop_fn fn, void *arg);
 void vwi_loop_signal(struct vwi_loop *loop, unsigned bits);
 void vwi_loop_on_signal(struct vwi_loop *loop, void (*fn)(void *arg, unsigned bits), void *arg);
 
+/* After each turn, with the CPU time it cost this thread. Set before vwi_loop_run. */
+void vwi_loop_on_turn(struct vwi_loop *loop, void (*fn)(void *arg, double cpu_s), void *arg);
+
 /* Loop thread: run fn(arg) after the callbacks of this turn, usually to free arg. Cannot fail: the node is the caller's. */
 struct vwi_burial {
     struct vwi_burial *next;
@@ -32,6 +35,7 @@ struct vwi_burial {
     void *arg;
 };
 void vwi_loop_bury(struct vwi_loop *loop, struct vwi_burial *node, vwi_loop_fn fn, void *arg);
+void vwi_loop_run_burials(struct vwi_loop *loop); /* teardown: now, not inside a callback of the loop */
 
 struct vwi_timer {
     struct event *ev;

@@ -1,0 +1,67 @@
+/*
+ * Turns: lanes with slots, strict FIFO in each, one heap of deadlines over all. Knows no requests.
+ * A ticket is embedded in what waits and must be zeroed before its first use; it may be used again once it is out.
+ */
+#ifndef VWI_CORE_QUEUE_H
+#define VWI_CORE_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <vastworker/err.h>
+
+#include "base/conf.h"
+#include "base/list.h"
+
+struct vwi_queue;
+
+enum vwi_place { VWI_PLACE_OUT, VWI_PLACE_WAITING, VWI_PLACE_RUNNING };
+
+struct vwi_ticket {
+    struct vwi_list node; /* in its lane while waiting */
+    enum vwi_place place; /* may be read by the owner, is written by the queue alone */
+    size_t lane;
+    size_t heap_at;       /* index + 1 in the heap of deadlines; 0: not there */
+    int64_t deadline_ms;
+    uint64_t serial;      /* order of arrival; breaks ties of deadlines */
+};
+
+enum vwi_turn {
+    VWI_TURN_RUN,  /* holds a slot now */
+    VWI_TURN_WAIT, /* has a place; comes out of vwi_queue_leave or vwi_queue_expired */
+    VWI_TURN_FULL, /* the lane's queue is full, or the deadline is not after now: nothing changed */
+    VWI_TURN_NOMEM /* nothing changed */
+};
+
+struct vwi_lane_counts {
+    const char *name; /* lives as long as the queue */
+    size_t running, waiting;
+    unsigned max_concurrency, max_queue_length;
+};
+
+/* lanes is copied. */
+vw_err vwi_queue_create(const struct vwi_lane_conf *lanes, size_t count, struct vwi_queue **ret, vw_error_t *why);
+void vwi_queue_destroy(struct vwi_queue *q); /* tickets still inside are forgotten */
+
+bool vwi_queue_would_run(const struct vwi_queue *q, size_t lane);
+/* deadline_ms < 0: none. The only call that allocates. */
+enum vwi_turn vwi_queue_enter(struct vwi_queue *q, struct vwi_ticket *t, size_t lane, int64_t now_ms, int64_t deadline_ms);
+/*
+ * Gives up the place or the slot. Returns NULL, or the ticket whose turn came through it (it holds the slot now).
+ * Safe on a ticket that is out. Take the expired ones first, so that none gets a turn after its deadline.
+ */
+struct vwi_ticket *vwi_queue_leave(struct vwi_queue *q, struct vwi_ticket *t);
+/* A waiting ticket whose deadline is not after now, earliest first, taken out; call until NULL. */
+struct vwi_ticket *vwi_queue_expired(struct vwi_queue *q, int64_t now_ms);
+int64_t vwi_queue_next_deadline(const struct vwi_queue *q); /* -1: none */
+
+size_t vwi_queue_lane_count(const struct vwi_queue *q);
+struct vwi_lane_counts vwi_queue_lane(const struct vwi_queue *q, size_t lane);
+size_t vwi_queue_running(const struct vwi_queue *q); /* all lanes */
+size_t vwi_queue_waiting(const struct vwi_queue *q);
+
+/* Seconds until work accepted now would start (one estimate over all lanes); 0 when the capacity is not known. */
+double vwi_queue_predicted_wait(double in_flight_load, double capacity);
+
+#endif
