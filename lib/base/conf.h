@@ -20,6 +20,7 @@ struct vwi_timeouts_conf {
 
 /* Where the model server is. */
 struct vwi_model_conf {
+    char *url;       /* as configured: http://HOST[:PORT] or unix:/path */
     char *host;      /* name or address without brackets; NULL when unix_path is set */
     uint16_t port;
     char *unix_path; /* absolute path, else NULL */
@@ -50,8 +51,9 @@ struct vwi_workload_conf {
 enum vwi_auth_kind { VWI_AUTH_VAST, VWI_AUTH_BEARER, VWI_AUTH_NONE };
 
 struct vwi_benchmark_conf {
-    char **dataset; /* each a payload as JSON text */
+    char **dataset; /* each a payload as JSON text; none: the workload's plugin offers samples */
     size_t dataset_count;
+    char *dataset_file; /* where they were read from; NULL: the configuration itself */
     unsigned runs, concurrency;
     bool warmup;
     double timeout_s;

@@ -1,0 +1,235 @@
+/*
+ * What the environment says beyond the table of keys, and what the two modes ask for: platform mode, where CONTAINER_ID is set, has to
+ * be reachable and reports; local mode serves and needs only a way to check signatures, if some handler does.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/config_parts.h"
+
+#define PLATFORM_ADDRESS "https://run.vast.ai"
+#define MAX_ADDRESSES 16
+
+static void strip_slashes(char *text)
+{
+    size_t len = strlen(text);
+
+    while (len && text[len - 1] == '/')
+        text[--len] = '\0';
+}
+
+static void read_worker_id(struct vwi_fill *fill)
+{
+    struct vwi_config *config = fill->config;
+    const char *text = vwi_fill_env(fill, "CONTAINER_ID");
+    char *end;
+
+    config->platform = config->report.platform = text != NULL;
+    if (!text)
+        return;
+    errno = 0;
+    config->report.worker_id = strtoll(text, &end, 10);
+    end += strspn(end, " \t\r\n");
+    if (end == text || *end || errno)
+        vwi_fill_refuse_text(fill, "CONTAINER_ID", text, "an integer");
+}
+
+static void read_report(struct vwi_fill *fill)
+{
+    struct vwi_report_conf *report = &fill->config->report;
+    const char *text = vwi_fill_env(fill, "MASTER_TOKEN");
+    size_t i;
+
+    report->mtoken = vwi_fill_keep_text(fill, text ? text : "", text ? strlen(text) : 0);
+    text = vwi_fill_env(fill, "REPORT_ADDR");
+    vwi_fill_add_split(fill, &report->addresses, text ? text : fill->config->platform ? PLATFORM_ADDRESS : "", ',');
+    if (report->addresses.count > MAX_ADDRESSES)
+        vwi_fill_env_error(fill, "REPORT_ADDR", "expected at most %d addresses, got %zu", MAX_ADDRESSES, report->addresses.count);
+    for (i = 0; i < report->addresses.count; i++) {
+        strip_slashes(report->addresses.items[i]);
+        if (vwi_config_address_problem(report->addresses.items[i]))
+            vwi_fill_refuse_text(fill, "REPORT_ADDR", report->addresses.items[i], "http(s)://HOST[:PORT][/PATH], separated by commas");
+    }
+    report->enabled = report->addresses.count > 0;
+    if (!report->enabled)
+        vwi_fill_warn(fill, "CONTAINER_ID and REPORT_ADDR are not set: nothing is reported to a control plane");
+}
+
+/* Only the text true asks for TLS, and platform mode asks for it where nothing is said. */
+static void read_tls(struct vwi_fill *fill)
+{
+    const char *text = vwi_fill_env(fill, "USE_SSL");
+
+    if (text ? strcmp(text, "true") == 0 : fill->config->platform)
+        vwi_fill_env_error(fill, "USE_SSL", "TLS comes with a later version; set USE_SSL=false%s",
+                           text ? "" : " (platform mode asks for TLS unless told otherwise)");
+}
+
+static bool is_host(const char *text)
+{
+    struct vwi_text url = VWI_TEXT_INIT;
+    bool good;
+
+    vwi_text_addf(&url, strchr(text, ':') ? "http://[%s]" : "http://%s", text);
+    good = !url.failed && !strchr(url.p + strlen("http://"), '/') && !vwi_config_address_problem(url.p);
+    vwi_text_fini(&url);
+    return good;
+}
+
+/* False where it is missing, which platform mode does not forgive. */
+static bool read_outside(struct vwi_fill *fill, const char *name, struct vwi_text *ret)
+{
+    const char *text = vwi_fill_env(fill, name);
+    size_t len;
+
+    if (!text) {
+        if (fill->config->platform)
+            vwi_fill_env_error(fill, name, "is not set, so the advertised url cannot be formed; set it, or advertisedUrl");
+        return false;
+    }
+    text += strspn(text, " \t\r\n");
+    for (len = strlen(text); len && strchr(" \t\r\n", text[len - 1]); len--)
+        ;
+    vwi_text_add(ret, text, len);
+    return !ret->failed;
+}
+
+static void form_url(struct vwi_fill *fill, unsigned worker_port)
+{
+    struct vwi_text host = VWI_TEXT_INIT, port = VWI_TEXT_INIT, url = VWI_TEXT_INIT;
+    char name[64], *end = NULL;
+    bool has_host, has_port;
+    unsigned long number;
+
+    snprintf(name, sizeof name, "VAST_TCP_PORT_%u", worker_port);
+    has_host = read_outside(fill, "PUBLIC_IPADDR", &host);
+    has_port = read_outside(fill, name, &port);
+    if (has_host && !is_host(host.p)) {
+        vwi_fill_refuse_text(fill, "PUBLIC_IPADDR", host.p, "an address");
+        has_host = false;
+    }
+    number = has_port ? strtoul(port.p, &end, 10) : 0;
+    if (has_port && (*end || number < 1 || number > 65535 || strspn(port.p, "0123456789") != port.len)) {
+        vwi_fill_refuse_text(fill, name, port.p, "a port from 1 to 65535");
+        has_port = false;
+    }
+    if (has_host && has_port) {
+        vwi_text_addf(&url, strchr(host.p, ':') ? "http://[%s]:%lu" : "http://%s:%lu", host.p, number);
+        if (!url.failed)
+            fill->config->auth.advertised_url = vwi_fill_keep_text(fill, url.p, url.len);
+    }
+    fill->no_memory |= host.failed || port.failed || url.failed;
+    vwi_text_fini(&host);
+    vwi_text_fini(&port);
+    vwi_text_fini(&url);
+}
+
+static void find_url(struct vwi_fill *fill)
+{
+    struct vwi_config *config = fill->config;
+
+    if (config->auth.advertised_url)
+        strip_slashes(config->auth.advertised_url);
+    else if (config->front.port)
+        form_url(fill, config->front.port);
+    else if (config->platform)
+        vwi_fill_error(fill, "workerPort", "0 takes any port, for which no url can be advertised; set a port, or advertisedUrl");
+}
+
+/* The first handler that checks signatures; the number of handlers: none. */
+static size_t find_verifier(const struct vwi_config *config)
+{
+    size_t i;
+
+    for (i = 0; i < config->handlers.count; i++)
+        if (config->handlers.items[i].auth == VWI_AUTH_VAST)
+            break;
+    return config->auth.unsecured ? config->handlers.count : i;
+}
+
+static void check_key(struct vwi_fill *fill)
+{
+    struct vwi_config *config = fill->config;
+    size_t index = find_verifier(config);
+    char path[VWI_FILL_PATH];
+
+    if (config->auth.unsecured)
+        vwi_fill_warn(fill, "unsecured is true: signatures are not checked");
+    if (index == config->handlers.count)
+        return;
+    snprintf(path, sizeof path, config->catch_all ? "handlers" : "handlers[%zu].auth", index);
+    if (!config->auth.public_key_file && !config->report.enabled)
+        vwi_fill_error(fill, path, "%s \"vast\" needs a key to check signatures with: set publicKeyFile or REPORT_ADDR, or unsecured for "
+                       "tests", config->catch_all ? "without any, one handler serves every path with auth \"vast\"; auth" : "auth");
+    else if (!config->auth.strict_url)
+        vwi_fill_warn(fill, "strictUrl is false: a signature made for any other worker is taken too");
+    else if (!config->auth.advertised_url && !config->platform)
+        vwi_fill_warn(fill, "there is no advertised url: the url in signed requests is not checked");
+}
+
+static void order_plugin_path(struct vwi_fill *fill)
+{
+    const struct vwi_strings *first = fill->src->cli_plugin_path, last = fill->config->plugin_path;
+    struct vwi_strings *path = &fill->config->plugin_path;
+    const char *text = vwi_fill_env(fill, "VASTWORKER_PLUGIN_PATH"), *prefix = fill->src->prefix_plugin_dir;
+    size_t i;
+
+    *path = (struct vwi_strings){ NULL, 0 };
+    for (i = 0; first && i < first->count; i++)
+        vwi_fill_add_string(fill, path, first->items[i], strlen(first->items[i]));
+    if (text)
+        vwi_fill_add_split(fill, path, text, ':');
+    for (i = 0; i < last.count; i++)
+        vwi_fill_add_string(fill, path, last.items[i], strlen(last.items[i]));
+    if (prefix && *prefix)
+        vwi_fill_add_string(fill, path, prefix, strlen(prefix));
+}
+
+static void find_state_dir(struct vwi_fill *fill)
+{
+    const char *workspace = vwi_fill_env(fill, "WORKSPACE_DIR");
+    struct vwi_text dir = VWI_TEXT_INIT;
+
+    if (fill->config->ready.state_dir)
+        return;
+    if (workspace)
+        vwi_text_addf(&dir, "%s/.vastworker", workspace);
+    else if ((workspace = vwi_fill_env(fill, "XDG_STATE_HOME")))
+        vwi_text_addf(&dir, "%s/vastworker", workspace);
+    if (dir.failed)
+        fill->no_memory = true;
+    else if (dir.p)
+        fill->config->ready.state_dir = vwi_fill_keep_text(fill, dir.p, dir.len);
+    vwi_text_fini(&dir);
+}
+
+static void choose_error_policy(struct vwi_fill *fill, const json_t *root)
+{
+    const char *said = json_string_value(json_object_get(root, "errorPolicy"));
+    struct vwi_ready_conf *ready = &fill->config->ready;
+
+    said = said && *said ? said : NULL;
+    ready->sticky = said ? strcmp(said, "sticky") == 0 : !ready->health_path;
+    if (said && strcmp(said, "probe") == 0 && !ready->health_path)
+        vwi_fill_error(fill, "errorPolicy", "\"probe\" needs a modelHealthcheckPath");
+}
+
+void vwi_fill_modes(struct vwi_fill *fill, json_t *root)
+{
+    const struct vwi_front_conf *front = &fill->config->front;
+
+    read_worker_id(fill);
+    read_report(fill);
+    read_tls(fill);
+    find_url(fill);
+    check_key(fill);
+    order_plugin_path(fill);
+    find_state_dir(fill);
+    choose_error_policy(fill, root);
+    if (front->max_body_bytes > front->max_buffered_bytes)
+        vwi_fill_warn(fill, "limits.maxBodyBytes is larger than limits.maxBufferedBytes, so a body of that size is always refused");
+    if (vwi_fill_env(fill, "WORKER_HTTP_PORT"))
+        vwi_fill_warn(fill, "WORKER_HTTP_PORT is ignored: the session port comes with a later version");
+}

@@ -1,0 +1,317 @@
+/*
+ * The rows. A row's path names its scope by its prefix, and offsets are within the struct that the scope fills: struct vwi_config,
+ * for handlers[] struct vwi_handler_conf, for its benchmark struct vwi_benchmark_conf, for lanes.* struct vwi_lane_conf.
+ */
+#include "core/config_table.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/conf.h"
+#include "base/vwi.h"
+#include "core/config.h"
+#include "core/route.h"
+
+#define PLACE(type, member) offsetof(struct type, member), sizeof(((struct type *)NULL)->member)
+#define CONFIG(member) PLACE(vwi_config, member)
+#define HANDLER(member) PLACE(vwi_handler_conf, member)
+#define BENCHMARK(member) PLACE(vwi_benchmark_conf, member)
+#define LANE(member) PLACE(vwi_lane_conf, member)
+#define BY_HAND VWI_KEY_NOWHERE, 0
+#define ANY -INFINITY, INFINITY
+#define FROM(least) least, INFINITY
+#define RANGE(least, most) least, most
+
+/* path, type, unit, default, range, environment, place, text */
+#define ROW(path, type, unit, initial, range, env, place, text) \
+    { path, VWI_KEY_##type, unit, initial, range, env, place, text, 0, NULL, NULL, NULL }
+#define RULE(path, type, initial, env, place, text, flags, problem) \
+    { path, VWI_KEY_##type, "", initial, ANY, env, place, text, flags, NULL, NULL, problem }
+#define CHOICE(path, initial, place, text, choices, later) \
+    { path, VWI_KEY_STRING, "", initial, ANY, NULL, place, text, 0, choices, later, NULL }
+#define PART(path, type, text) { path, VWI_KEY_##type, "", NULL, ANY, NULL, BY_HAND, text, 0, NULL, NULL, NULL }
+#define LATER(path, type, text) { path, VWI_KEY_##type, "", NULL, ANY, NULL, BY_HAND, text, VWI_KEY_LATER, NULL, NULL, NULL }
+
+static const struct vwi_config_key keys[] = {
+    RULE("modelServerUrl", STRING, "http://127.0.0.1", "MODEL_SERVER_URL", CONFIG(model.url),
+         "The model server: http://HOST[:PORT], or unix:/path for a socket. A port in it wins over the default of modelServerPort; "
+         "one that differs from a modelServerPort that was set is an error.", 0, vwi_config_model_problem),
+    ROW("modelServerPort", INTEGER, "port", "8000", RANGE(1, 65535), "MODEL_SERVER_PORT", CONFIG(model.port),
+        "Port of the model server."),
+    ROW("workerPort", INTEGER, "port", "3000", RANGE(0, 65535), "WORKER_PORT", CONFIG(front.port),
+        "Port the worker listens on; 0 takes any free one, which is said once it listens."),
+    RULE("bindAddress", STRING, NULL, NULL, CONFIG(front.bind_address),
+         "Address to listen on; by default all of them, IPv6 and IPv4, falling back to IPv4 alone.", 0, NULL),
+    RULE("advertisedUrl", STRING, NULL, NULL, CONFIG(auth.advertised_url),
+         "The url this worker is reached by from outside, which signed requests must name; by default "
+         "http://PUBLIC_IPADDR:VAST_TCP_PORT_<workerPort> where both are set.", 0, vwi_config_address_problem),
+    RULE("modelLogFile", STRING_OR_LIST, NULL, "MODEL_LOG", CONFIG(ready.log_files),
+         "The model server's log, one file or several, in which the patterns of logActionConfig are looked for.", 0,
+         vwi_config_nonempty_problem),
+    RULE("modelHealthcheckPath", STRING, NULL, "MODEL_HEALTH_ENDPOINT", CONFIG(ready.health_path),
+         "Path at the model server that answers 200 while it is well; without it nothing is probed.", 0, vwi_config_path_problem),
+    PART("logActionConfig", OBJECT, "What lines of the model's log mean: texts that are looked for anywhere in a line, case matters."),
+    RULE("logActionConfig.onLoad", STRINGS, NULL, "MODEL_LOAD_LOG_MSG", CONFIG(ready.on_load),
+         "The model is loaded: benchmark, then ready.", 0, vwi_config_nonempty_problem),
+    RULE("logActionConfig.onError", STRINGS, NULL, "MODEL_ERROR_LOG_MSGS", CONFIG(ready.on_error),
+         "The model has failed: state error, with the pattern as its text.", 0, vwi_config_nonempty_problem),
+    RULE("logActionConfig.onInfo", STRINGS, NULL, "MODEL_INFO_LOG_MSGS", CONFIG(ready.on_info),
+         "Progress: the line is copied to the worker's own log.", 0, vwi_config_nonempty_problem),
+    LATER("logActionConfig.preset", STRING, "The patterns of a known model server."),
+    CHOICE("errorPolicy", NULL, BY_HAND,
+           "What ends the state error: \"probe\", a model that answers its health path again; \"sticky\", nothing but a restart. By "
+           "default \"probe\" where modelHealthcheckPath is set, else \"sticky\".", "probe sticky", NULL),
+    ROW("maxPerf", NUMBER, "units/s", "0", FROM(0), NULL, CONFIG(ready.max_perf),
+        "Fixes the reported capacity and skips measuring it; 0 measures."),
+    PART("handlers", OBJECTS,
+         "What is served; without any, one handler \"/*\" for every method, parallel, each request weighing 100."),
+    RULE("handlers[].route", STRING, NULL, NULL, HANDLER(route),
+         "An exact path (\"/v1/embeddings\"), or a prefix (\"/v1/*\": matches /v1/x and /v1/, not /v1). Exact wins over the longest "
+         "prefix.", VWI_KEY_REQUIRED, vwi_route_problem),
+    RULE("handlers[].methods", STRINGS, "POST", NULL, HANDLER(methods),
+         "Methods taken; [\"*\"] is any, HEAD is taken where GET is, OPTIONS only where it is listed.", 0, vwi_config_method_problem),
+    CHOICE("handlers[].auth", "vast", BY_HAND,
+           "Who may call: \"vast\", requests the platform signed; \"none\", anybody.", "vast none", "bearer"),
+    PART("handlers[].workloadCalculator", WORKLOAD,
+         "Units of work in a request: a number, a plugin's name, or an object with plugin, field, count or bytes; by default 100, "
+         "which also stands in for a workload that fails, is not finite or is negative."),
+    RULE("handlers[].workloadCalculator.plugin", STRING, NULL, NULL, BY_HAND, "The plugin that weighs the payload.", 0,
+         vwi_config_plugin_problem),
+    PART("handlers[].workloadCalculator.options", FREE_OBJECT, "Handed to that plugin."),
+    RULE("handlers[].workloadCalculator.field", STRING, NULL, NULL, BY_HAND,
+         "JSON pointer to a number in the payload (\"/max_tokens\").", 0, vwi_config_pointer_problem),
+    ROW("handlers[].workloadCalculator.default", NUMBER, "units", NULL, FROM(0), NULL, BY_HAND,
+        "Stands in where field finds no number."),
+    RULE("handlers[].workloadCalculator.count", STRING, NULL, NULL, BY_HAND,
+         "JSON pointer to a list in the payload, whose length counts (\"/input\").", 0, vwi_config_pointer_problem),
+    ROW("handlers[].workloadCalculator.bytes", INTEGER, "bytes", NULL, FROM(1), NULL, BY_HAND,
+        "So many bytes of body are one unit."),
+    PART("handlers[].requestParser", NAME_OR_OBJECT,
+         "What makes the model's request out of the payload: \"unwrap\" (payload.input where that is an object), a plugin's name, or "
+         "an object; by default the payload goes on as it is."),
+    RULE("handlers[].requestParser.plugin", STRING, NULL, NULL, BY_HAND, "The plugin that parses the payload.", VWI_KEY_REQUIRED,
+         vwi_config_plugin_problem),
+    PART("handlers[].requestParser.options", FREE_OBJECT, "Handed to that plugin."),
+    ROW("handlers[].allowParallelRequests", BOOL, "", "false", ANY, NULL, HANDLER(parallel),
+        "Whether the model server takes several of these at once; if not, they wait their turn in a lane."),
+    ROW("handlers[].maxConcurrency", INTEGER, "requests", NULL, RANGE(0, 1000000), NULL, BY_HAND,
+        "Most requests at the model at once, 0 for no limit; only for parallel handlers, which then have a lane of their own unless "
+        "they name one. By default no limit."),
+    RULE("handlers[].lane", STRING, NULL, NULL, BY_HAND,
+         "The queue to wait in; by default \"serial\" for handlers that are not parallel, \"parallel\" for the others.", 0,
+         vwi_config_lane_problem),
+    { "handlers[].maxQueueTime", VWI_KEY_SECONDS, "seconds", "30", FROM(0), NULL, HANDLER(max_queue_time_s),
+      "Longest wait, as predicted on arrival and as it then happens; 0 refuses whatever cannot start now, null checks neither.",
+      VWI_KEY_NULLABLE, NULL, NULL, NULL },
+    ROW("handlers[].maxQueueLength", INTEGER, "requests", NULL, RANGE(0, 10000000), NULL, BY_HAND,
+        "Most requests that wait in the handler's lane, 1000 by default; two different limits for one lane are an error."),
+    RULE("handlers[].targetPath", STRING, NULL, NULL, HANDLER(target_path),
+         "Path at the model server, by default the route; a final * keeps what the request has under the prefix.", 0,
+         vwi_config_target_problem),
+    ROW("handlers[].control", BOOL, "", "false", ANY, NULL, HANDLER(control),
+        "A request that is no work: it never queues and never counts as load."),
+    PART("handlers[].timeouts", OBJECT, "Timeouts of this handler, by default those of the whole worker."),
+    ROW("handlers[].timeouts.connect", SECONDS, "seconds", NULL, FROM(0), NULL, HANDLER(timeouts.connect_s),
+        "As timeouts.connect."),
+    ROW("handlers[].timeouts.firstByte", SECONDS, "seconds", NULL, FROM(0), NULL, HANDLER(timeouts.first_byte_s),
+        "As timeouts.firstByte."),
+    ROW("handlers[].timeouts.idle", SECONDS, "seconds", NULL, FROM(0), NULL, HANDLER(timeouts.idle_s), "As timeouts.idle."),
+    ROW("handlers[].timeouts.total", SECONDS, "seconds", NULL, FROM(0), NULL, HANDLER(timeouts.total_s), "As timeouts.total."),
+    ROW("handlers[].retry", BOOL, "", "false", ANY, NULL, HANDLER(retry),
+        "Whether POST and PATCH may be sent to the model again when its connection breaks before an answer."),
+    ROW("handlers[].requireJson", BOOL, "", "false", ANY, NULL, HANDLER(require_json),
+        "Turns a success that is neither JSON nor a stream into 502, because the platform's client would resend it without end."),
+    RULE("handlers[].benchmark", OBJECT, NULL, NULL, BY_HAND,
+         "Measures capacity with this handler once the model is loaded; at most one handler has it. Needs dataset or datasetFile, "
+         "not both; neither where the workloadCalculator is a plugin that offers samples.", VWI_KEY_APART, NULL),
+    PART("handlers[].benchmark.dataset", FREE_LIST, "Payloads to send, any JSON values."),
+    RULE("handlers[].benchmark.datasetFile", STRING, NULL, NULL, BENCHMARK(dataset_file),
+         "A file of payloads: JSON Lines, or one JSON list.", 0, NULL),
+    ROW("handlers[].benchmark.runs", INTEGER, "rounds", "8", RANGE(1, 1000), NULL, BENCHMARK(runs),
+        "Rounds; the median one counts."),
+    ROW("handlers[].benchmark.concurrency", INTEGER, "requests", "10", RANGE(1, 10000), NULL, BENCHMARK(concurrency),
+        "Requests at once in a round, as far as the handler's lane allows."),
+    ROW("handlers[].benchmark.warmup", BOOL, "", "true", ANY, NULL, BENCHMARK(warmup),
+        "Whether one request goes ahead that is not measured."),
+    ROW("handlers[].benchmark.timeout", SECONDS, "seconds", "600", FROM(0), NULL, BENCHMARK(timeout_s),
+        "Longest time for all of it; 0 for no limit."),
+    LATER("handlers[].priority", INTEGER, "Which waiting request goes first."),
+    LATER("handlers[].cancel", OBJECT, "How to tell the model server that a client has left."),
+    LATER("handlers[].heartbeat", OBJECT, "Bytes sent to a client that waits."),
+    LATER("handlers[].upgrade", STRINGS, "Protocols a connection may change to."),
+    LATER("handlers[].drainTimeout", SECONDS, "Time to finish these requests when the worker stops."),
+    PART("lanes", MAP, "Queues that handlers may share, by name; a name that no handler uses is warned about."),
+    ROW("lanes.*.maxConcurrency", INTEGER, "requests", NULL, RANGE(0, 1000000), NULL, LANE(max_concurrency),
+        "Most requests of the lane at the model at once, 0 for no limit; by default 1 if a handler in it is not parallel, else 0."),
+    ROW("lanes.*.maxQueueLength", INTEGER, "requests", "1000", RANGE(0, 10000000), NULL, LANE(max_queue_length),
+        "Most requests that wait in the lane; the next one is refused."),
+    RULE("pluginPath", STRINGS, NULL, NULL, CONFIG(plugin_path),
+         "Directories to look for plugins in, after those of --plugin-path and VASTWORKER_PLUGIN_PATH and before the one they are "
+         "installed in.", 0, vwi_config_nonempty_problem),
+    ROW("unsecured", BOOL, "", "false", ANY, "UNSECURED", CONFIG(auth.unsecured),
+        "Serves without checking signatures; for tests."),
+    ROW("strictUrl", BOOL, "", "true", ANY, NULL, CONFIG(auth.strict_url),
+        "Whether the url in a signed request must be the advertised one; otherwise a signature made for any worker is taken."),
+    RULE("publicKeyFile", STRING, NULL, NULL, CONFIG(auth.public_key_file),
+         "PEM file of the key that requests are signed with; by default it is fetched from REPORT_ADDR.", 0, NULL),
+    ROW("jsonMaxDepth", INTEGER, "levels", "512", RANGE(1, 10000), NULL, CONFIG(auth.json_max_depth),
+        "Deepest nesting of a request's JSON."),
+    PART("limits", OBJECT, "Bounds on what clients may take."),
+    ROW("limits.maxBodyBytes", INTEGER, "bytes", "1073741824", RANGE(1, 9007199254740992), NULL, CONFIG(front.max_body_bytes),
+        "Largest request body."),
+    ROW("limits.maxBufferedBytes", INTEGER, "bytes", "2147483648", RANGE(1, 9007199254740992), NULL,
+        CONFIG(front.max_buffered_bytes), "Memory for the bodies of all requests together."),
+    ROW("limits.maxHeaderBytes", INTEGER, "bytes", "65536", RANGE(1024, 16777216), NULL, CONFIG(front.max_header_bytes),
+        "Largest request line and headers together."),
+    ROW("limits.maxConnections", INTEGER, "connections", "10000", RANGE(1, 1000000), NULL, CONFIG(front.max_connections),
+        "Most client connections at once."),
+    ROW("limits.modelIdleConnections", INTEGER, "connections", "64", RANGE(0, 100000), NULL, CONFIG(model.idle_connections),
+        "Most unused connections kept open to the model server."),
+    PART("timeouts", OBJECT, "Longest waits; 0 switches one off."),
+    ROW("timeouts.clientHeader", SECONDS, "seconds", "30", FROM(0), NULL, CONFIG(front.client_header_s),
+        "For a request's headers to arrive."),
+    ROW("timeouts.clientBody", SECONDS, "seconds", "60", FROM(0), NULL, CONFIG(front.client_body_s),
+        "Between two pieces of a request's body."),
+    ROW("timeouts.clientIdle", SECONDS, "seconds", "75", FROM(0), NULL, CONFIG(front.client_idle_s),
+        "For the next request on a connection."),
+    ROW("timeouts.connect", SECONDS, "seconds", "5", FROM(0), NULL, CONFIG(model.timeouts.connect_s),
+        "To connect to the model server."),
+    ROW("timeouts.firstByte", SECONDS, "seconds", "0", FROM(0), NULL, CONFIG(model.timeouts.first_byte_s),
+        "For the model's answer to begin."),
+    ROW("timeouts.idle", SECONDS, "seconds", "0", FROM(0), NULL, CONFIG(model.timeouts.idle_s),
+        "Between two pieces of the model's answer."),
+    ROW("timeouts.total", SECONDS, "seconds", "0", FROM(0), NULL, CONFIG(model.timeouts.total_s),
+        "For the model's whole answer."),
+    ROW("timeouts.load", SECONDS, "seconds", "1800", FROM(0), NULL, CONFIG(ready.load_s),
+        "For the model to load; after it the state is error."),
+    PART("report", OBJECT, "How the control plane is told."),
+    RULE("report.version", STRING, "1.1.0", NULL, CONFIG(report.version),
+         "Version of the protocol that reports name, which the platform may compare.", 0, NULL),
+    ROW("report.legacyDeletions", BOOL, "", "false", ANY, NULL, CONFIG(report.legacy_deletions),
+        "Reports finished requests in the older form, one call for successes and one for failures."),
+    ROW("drainTimeout", SECONDS, "seconds", "30", FROM(0), NULL, CONFIG(drain_s),
+        "Time to finish accepted requests when the worker stops."),
+    RULE("stateDir", STRING, NULL, NULL, CONFIG(ready.state_dir),
+         "Directory for what is worth keeping over a restart (the benchmark's result); by default $WORKSPACE_DIR/.vastworker, else "
+         "$XDG_STATE_HOME/vastworker, else nothing is kept.", 0, NULL),
+    LATER("sessionPort", INTEGER, "Port on which the model server can end a session."),
+    LATER("maxSessions", INTEGER, "Most sessions at once."),
+    LATER("maxSessionLifetime", SECONDS, "Longest life of a session."),
+    LATER("bearerKeysFile", STRING, "Keys for handlers with auth \"bearer\"."),
+    LATER("tls", OBJECT, "Serving HTTPS."),
+    LATER("adminAddress", STRING, "An address of its own for what operators look at."),
+    LATER("updateFile", STRING, "The file that asks for an update at the next start."),
+};
+
+static const struct vwi_config_variable variables[] = {
+    { "CONTAINER_ID", "The worker's number at the platform. Set: platform mode. Not set: local mode." },
+    { "MASTER_TOKEN", "The secret that reports carry and that /pyworker/update and /drain ask for; without it those two refuse." },
+    { "REPORT_ADDR", "Addresses of the control plane, separated by commas, asked in turn. Platform mode: https://run.vast.ai." },
+    { "PUBLIC_IPADDR", "The machine's address from outside, for the advertised url." },
+    { "VAST_TCP_PORT_<workerPort>", "The port outside that leads to workerPort, for the advertised url." },
+    { "USE_SSL", "Only the text true asks for TLS, which platform mode does by default. TLS comes with a later version: set it to "
+                 "false." },
+    { "VASTWORKER_PLUGIN_PATH", "Directories to look for plugins in, separated by colons, before those of pluginPath." },
+    { "WORKSPACE_DIR, XDG_STATE_HOME", "Where stateDir is by default." },
+    { "WORKER_HTTP_PORT", "The session port, which comes with a later version: ignored with a warning." },
+};
+
+const struct vwi_config_key *vwi_config_keys(size_t *ret_count)
+{
+    *ret_count = VWI_ARRAY_LEN(keys);
+    return keys;
+}
+
+const struct vwi_config_variable *vwi_config_variables(size_t *ret_count)
+{
+    *ret_count = VWI_ARRAY_LEN(variables);
+    return variables;
+}
+
+const char *vwi_config_key_name(const struct vwi_config_key *key, const char *scope)
+{
+    const char *name = key->path;
+    size_t len = strlen(scope);
+
+    if (len) {
+        if (strncmp(name, scope, len) != 0 || name[len] != '.')
+            return NULL;
+        name += len + 1;
+    }
+    return strpbrk(name, ".[") ? NULL : name;
+}
+
+const struct vwi_config_key *vwi_config_key_find(const char *scope, const char *name, size_t len)
+{
+    const char *own;
+    size_t i;
+
+    for (i = 0; i < VWI_ARRAY_LEN(keys); i++) {
+        own = vwi_config_key_name(&keys[i], scope);
+        if (own && strlen(own) == len && memcmp(own, name, len) == 0)
+            return &keys[i];
+    }
+    return NULL;
+}
+
+#define DISTANCE_BYTES 64
+
+static size_t fold(const char *name, char out[DISTANCE_BYTES])
+{
+    size_t len = 0;
+
+    for (; *name && len < DISTANCE_BYTES; name++)
+        if (*name != '_' && *name != '-')
+            out[len++] = (char)tolower((unsigned char)*name);
+    return len;
+}
+
+unsigned vwi_config_distance(const char *a, const char *b)
+{
+    char x[DISTANCE_BYTES], y[DISTANCE_BYTES];
+    unsigned row[DISTANCE_BYTES + 1], diagonal, above, best;
+    size_t n = fold(a, x), m = fold(b, y), i, j;
+
+    for (j = 0; j <= m; j++)
+        row[j] = (unsigned)j;
+    for (i = 0; i < n; i++) {
+        diagonal = row[0];
+        row[0] = (unsigned)i + 1;
+        for (j = 0; j < m; j++) {
+            above = row[j + 1];
+            best = diagonal + (x[i] != y[j]);
+            if (above + 1 < best)
+                best = above + 1;
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            diagonal = above;
+            row[j + 1] = best;
+        }
+    }
+    return row[m];
+}
+
+const struct vwi_config_key *vwi_config_key_nearest(const char *scope, const char *name)
+{
+    const struct vwi_config_key *near = NULL, *elsewhere = NULL;
+    unsigned distance, least = UINT32_MAX;
+    size_t i;
+
+    for (i = 0; i < VWI_ARRAY_LEN(keys); i++) {
+        const char *own = vwi_config_key_name(&keys[i], scope);
+        const char *leaf = strrchr(keys[i].path, '.');
+
+        if (!own) {
+            if (!elsewhere && vwi_config_distance(name, leaf ? leaf + 1 : keys[i].path) == 0)
+                elsewhere = &keys[i];
+            continue;
+        }
+        distance = vwi_config_distance(name, own);
+        if (distance < least && (distance <= 2 || !(keys[i].flags & VWI_KEY_LATER))) {
+            least = distance;
+            near = &keys[i];
+        }
+    }
+    return elsewhere && least > 2 ? elsewhere : near;
+}
