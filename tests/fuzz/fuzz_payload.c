@@ -1,0 +1,52 @@
+/* A JSON pointer on the first line, a payload after it: readers in place against jansson's document. */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/workload.h"
+#include "oracle_json.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void weigh(char *pointer, struct vwi_span payload)
+{
+    static const enum vwi_workload_kind kinds[] = { VWI_WORKLOAD_FIELD, VWI_WORKLOAD_COUNT, VWI_WORKLOAD_BYTES };
+    size_t i;
+
+    for (i = 0; i < VWI_ARRAY_LEN(kinds); i++) {
+        struct vwi_workload_conf conf = { .kind = kinds[i], .value = 2, .pointer = pointer };
+        bool fallback;
+
+        if (!vwi_workload_valid(vwi_workload_weigh(&conf, payload, payload.len, &fallback, NULL)))
+            abort();
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const uint8_t *line_end = size < 8192 ? memchr(data, '\n', size) : NULL;
+    size_t pointer_len = line_end ? (size_t)(line_end - data) : 0, len = size - pointer_len - 1;
+    char *pointer, *payload, cut[5];
+    const char *complaint;
+    struct vwi_span value = { NULL, 0 };
+
+    if (!line_end || memchr(data, 0, pointer_len))
+        return 0;
+    pointer = strndup((const char *)data, pointer_len);
+    payload = malloc(len ? len : 1); /* of this very size, so that a sanitizer sees every step beyond */
+    if (len)
+        memcpy(payload, line_end + 1, len);
+    complaint = oracle_check_payload(payload, len, pointer);
+    if (complaint) {
+        fprintf(stderr, "%s\n", complaint);
+        abort();
+    }
+    vwi_payload_unwrap((struct vwi_span){ payload, len });
+    if (vwi_payload_find((struct vwi_span){ payload, len }, pointer, &value) != VWI_KIND_ABSENT)
+        vwi_payload_string(value, cut, sizeof cut, NULL);
+    weigh(pointer, (struct vwi_span){ payload, len });
+    free(pointer);
+    free(payload);
+    return 0;
+}
