@@ -27,11 +27,12 @@ struct vwi_front_events {
     void (*on_request)(void *arg, struct vwi_exchange *ex);
     /* A framing error gets this body and reason; the callee formats design.md 7's JSON error into *headers and *body.
      * status 400 408 413 414 417 431 501 505 503; reason is a code such as "bad_request". Never NULL. */
-    void (*on_refuse)(void *arg, int status, const char *reason, const char *message, struct vwi_text *headers, struct vwi_text *body);
+    void (*on_refuse)(void *arg, int status, const char *reason, const char *message, struct vwi_text *headers,
+                      struct vwi_text *body);
 };
 
-vw_err vwi_front_create(struct vwi_loop *loop, const struct vwi_front_conf *conf, const struct vwi_front_events *events, void *arg,
-                        const struct vwi_log *log, struct vwi_front **ret, vw_error_t *why);
+vw_err vwi_front_create(struct vwi_loop *loop, const struct vwi_front_conf *conf, const struct vwi_front_events *events,
+                        void *arg, const struct vwi_log *log, struct vwi_front **ret, vw_error_t *why);
 uint16_t vwi_front_port(const struct vwi_front *front); /* the bound port, also when 0 was asked for */
 void vwi_front_stop_accepting(struct vwi_front *front); /* idle keep-alive connections are closed, replies carry close */
 struct vwi_front_stats vwi_front_stats(const struct vwi_front *front);

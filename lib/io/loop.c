@@ -39,19 +39,10 @@ struct vwi_loop {
     struct vwi_burial *burials;
 };
 
-static void on_wake(evutil_socket_t fd, short what, void *arg)
+static void run_posts(struct vwi_loop *loop)
 {
-    struct vwi_loop *loop = arg;
     struct post *list;
-    uint64_t n;
-    unsigned bits;
 
-    (void)what;
-    if (read(fd, &n, sizeof n) < 0 && errno != EAGAIN)
-        return;
-    bits = atomic_exchange(&loop->signals, 0);
-    if (bits && loop->on_signal)
-        loop->on_signal(loop->on_signal_arg, bits);
     pthread_mutex_lock(&loop->lock);
     list = loop->posts;
     loop->posts = NULL;
@@ -64,6 +55,21 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
         post->fn(post->arg);
         vwi_free(post);
     }
+}
+
+static void on_wake(evutil_socket_t fd, short what, void *arg)
+{
+    struct vwi_loop *loop = arg;
+    uint64_t n;
+    unsigned bits;
+
+    (void)what;
+    if (read(fd, &n, sizeof n) < 0 && errno != EAGAIN)
+        return;
+    bits = atomic_exchange(&loop->signals, 0);
+    if (bits && loop->on_signal)
+        loop->on_signal(loop->on_signal_arg, bits);
+    run_posts(loop);
 }
 
 void vwi_loop_run_burials(struct vwi_loop *loop)
@@ -109,7 +115,7 @@ vw_err vwi_loop_create(struct vwi_loop **ret, vw_error_t *why)
     config = event_config_new();
     if (!config)
         goto out;
-    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST | EVENT_BASE_FLAG_PRECISE_TIMER);
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
     loop->base = event_base_new_with_config(config);
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (!loop->base || loop->wake_fd < 0) {
@@ -134,6 +140,7 @@ void vwi_loop_destroy(struct vwi_loop *loop)
 {
     if (!loop)
         return;
+    run_posts(loop); /* what they carry is freed by their functions */
     vwi_loop_run_burials(loop);
     if (loop->wake_ev)
         event_free(loop->wake_ev);
@@ -143,12 +150,6 @@ void vwi_loop_destroy(struct vwi_loop *loop)
         event_base_free(loop->base);
     if (loop->wake_fd >= 0)
         close(loop->wake_fd);
-    while (loop->posts) {
-        struct post *post = loop->posts;
-
-        loop->posts = post->next;
-        vwi_free(post);
-    }
     pthread_mutex_destroy(&loop->lock);
     vwi_free(loop);
 }

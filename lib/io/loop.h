@@ -14,7 +14,7 @@ struct vwi_loop;
 typedef void (*vwi_loop_fn)(void *arg);
 
 vw_err vwi_loop_create(struct vwi_loop **ret, vw_error_t *why);
-void vwi_loop_destroy(struct vwi_loop *loop); /* runs outstanding burials */
+void vwi_loop_destroy(struct vwi_loop *loop); /* runs outstanding posts and burials */
 vw_err vwi_loop_run(struct vwi_loop *loop);   /* until vwi_loop_stop */
 void vwi_loop_stop(struct vwi_loop *loop);    /* loop thread */
 struct event_base *vwi_loop_base(struct vwi_loop *loop);

@@ -1,0 +1,396 @@
+/*
+ * The life of a client connection: what arrives, when the exchange begins and ends, and how the connection is left.
+ * The odd thing: reading goes on while the user has the request, because a read is how a leaving client is noticed (waiting
+ * for a hang-up alone misses a reset). Only a client that sends far ahead is left unread, and is then looked at by the tick.
+ */
+#include "io/client.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/vwi.h"
+
+#define AHEAD_BYTES (64u * 1024)       /* kept of later requests before reading stops */
+#define READ_BYTES (256u * 1024)       /* of one long body, per turn */
+#define DISCARD_BYTES (4u * 1024 * 1024) /* read and dropped after a refusal */
+#define REQUESTS_PER_TURN 32
+
+static const struct row {
+    const char *name;
+    unsigned next; /* bit set of successors */
+} rows[] = {
+#define TO(state) VWI_BIT(VWI_CLIENT_##state)
+    [VWI_CLIENT_IDLE] = { "idle", TO(HEAD) | TO(LINGER) | TO(CLOSED) },
+    [VWI_CLIENT_HEAD] = { "head", TO(BODY) | TO(BUSY) | TO(LINGER) | TO(CLOSED) },
+    [VWI_CLIENT_BODY] = { "body", TO(BODY) | TO(BUSY) | TO(LINGER) | TO(CLOSED) },
+    [VWI_CLIENT_BUSY] = { "busy", TO(BLOCKED) | TO(IDLE) | TO(HEAD) | TO(LINGER) | TO(CLOSED) },
+    [VWI_CLIENT_BLOCKED] = { "blocked", TO(BLOCKED) | TO(BUSY) | TO(CLOSED) },
+    [VWI_CLIENT_LINGER] = { "linger", TO(CLOSED) },
+    [VWI_CLIENT_CLOSED] = { "closed", 0 },
+#undef TO
+};
+
+void vwi_client_go(struct vwi_client *c, enum vwi_client_state to)
+{
+    struct vwi_front *front = c->front;
+
+    if (!VWI_EXPECT(rows[c->state].next & VWI_BIT(to)))
+        return;
+    vwi_list_del(&c->node);
+    vwi_list_add(&front->states[to], &c->node);
+    c->state = to;
+    if (front->timeout_ms[to])
+        c->since_ms = vwi_mono_ms();
+}
+
+static void on_later(void *arg)
+{
+    struct vwi_client *c = arg;
+
+    c->later_pending = false;
+    if (c->state == VWI_CLIENT_CLOSED)
+        vwi_free(c);
+    else
+        vwi_client_settle(c);
+}
+
+static void ask_later(struct vwi_client *c)
+{
+    if (c->later_pending)
+        return;
+    c->later_pending = true;
+    vwi_loop_bury(c->front->loop, &c->later, on_later, c);
+}
+
+void vwi_client_touch(struct vwi_client *c)
+{
+    if (!c->inside)
+        ask_later(c);
+}
+
+static void stop_reading(struct vwi_client *c)
+{
+    event_del(&c->rd);
+    vwi_list_add(&c->front->paused, &c->paused_node);
+}
+
+static bool is_far_ahead(const struct vwi_client *c)
+{
+    return c->http.state == VWI_HTTP1_DONE && vwi_http1_ahead(&c->http) >= AHEAD_BYTES;
+}
+
+static void resume_reading(struct vwi_client *c)
+{
+    if (vwi_list_empty(&c->paused_node) || is_far_ahead(c))
+        return;
+    vwi_list_del(&c->paused_node);
+    if (event_add(&c->rd, NULL) != 0)
+        c->lost = true;
+}
+
+void vwi_client_close(struct vwi_client *c)
+{
+    event_del(&c->rd);
+    event_del(&c->wr);
+    close(c->fd);
+    c->fd = -1;
+    vwi_list_del(&c->paused_node);
+    vwi_http1_fini(&c->http);
+    vwi_free(c->out);
+    c->out = NULL;
+    c->front->stats.connections--;
+    vwi_client_go(c, VWI_CLIENT_CLOSED);
+    vwi_list_del(&c->node);
+    ask_later(c);
+}
+
+/* Our side is done; give the client a while to read the reply before a close could reset it away. */
+static void linger(struct vwi_client *c)
+{
+    vwi_http1_fini(&c->http); /* leaves nothing ahead */
+    resume_reading(c);
+    vwi_client_go(c, VWI_CLIENT_LINGER);
+}
+
+void vwi_client_refuse(struct vwi_client *c, int status, const char *reason, const char *message)
+{
+    struct vwi_text headers = VWI_TEXT_INIT, body = VWI_TEXT_INIT;
+    struct vwi_span head;
+    struct iovec parts[2];
+
+    c->front->events.on_refuse(c->front->arg, status, reason, message, &headers, &body);
+    head = vwi_client_build_head(c, status, headers.failed ? NULL : headers.p, (int64_t)body.len, false);
+    memcpy(&parts[0].iov_base, &head.p, sizeof head.p);
+    parts[0].iov_len = head.len;
+    parts[1] = (struct iovec){ body.p, body.len };
+    vwi_client_send(c, parts, body.len && !vwi_http1_is_head(&c->http) ? 2 : 1);
+    vwi_text_fini(&headers);
+    vwi_text_fini(&body);
+    linger(c);
+}
+
+void vwi_client_end_exchange(struct vwi_client *c)
+{
+    struct vwi_exchange ex = c->ex;
+    bool whole = ex.phase == VWI_EXCHANGE_ENDED && !c->lost && vwi_client_backlog(c) == 0;
+
+    memset(&c->ex, 0, sizeof c->ex);
+    if (ex.phase != VWI_EXCHANGE_NONE && ex.events)
+        ex.events->on_done(ex.user, !whole && !ex.cut);
+}
+
+/* The connection broke, or the user cut it. */
+static void break_off(struct vwi_client *c)
+{
+    struct linger now = { 1, 0 };
+
+    /* A close would look like the end of a reply that ends by closing. */
+    if (c->ex.cut && c->ex.left < 0 && !c->ex.chunked)
+        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    vwi_client_end_exchange(c);
+    if (c->state != VWI_CLIENT_CLOSED)
+        vwi_client_close(c);
+}
+
+/* The whole reply is with the kernel. */
+static void finish_exchange(struct vwi_client *c)
+{
+    bool keep = c->ex.keep_alive;
+
+    vwi_client_end_exchange(c);
+    if (c->state == VWI_CLIENT_CLOSED)
+        return;
+    if (keep && !c->front->stopping) {
+        vwi_http1_next(&c->http);
+        resume_reading(c);
+        vwi_client_go(c, vwi_http1_started(&c->http) || c->http.state == VWI_HTTP1_REFUSED ? VWI_CLIENT_HEAD : VWI_CLIENT_IDLE);
+    } else if (c->http.keep_alive || vwi_http1_ahead(&c->http)) {
+        linger(c);
+    } else {
+        vwi_client_close(c);
+    }
+}
+
+/* One thing that is due while the user has the request. False: nothing is. */
+static bool step_exchange(struct vwi_client *c)
+{
+    if (c->gone || c->lost || c->ex.cut) {
+        break_off(c);
+        return false;
+    }
+    if (vwi_client_backlog(c) && !c->armed) {
+        vwi_client_flush(c);
+        return true;
+    }
+    if (c->ex.drained) {
+        c->ex.drained = false;
+        c->ex.events->on_drained(c->ex.user);
+        return true;
+    }
+    if (c->ex.phase != VWI_EXCHANGE_ENDED || vwi_client_backlog(c))
+        return false;
+    finish_exchange(c);
+    return true;
+}
+
+static void hand_out(struct vwi_client *c)
+{
+    vwi_client_go(c, VWI_CLIENT_BUSY);
+    c->ex.phase = VWI_EXCHANGE_OPEN;
+    c->ex.keep_alive = c->http.keep_alive;
+    c->front->events.on_request(c->front->arg, &c->ex);
+    if (c->state != VWI_CLIENT_CLOSED && !c->ex.events && !VWI_EXPECT(c->ex.phase == VWI_EXCHANGE_ENDED))
+        vwi_exchange_abort(&c->ex);
+}
+
+/* A body is on its way. */
+static bool step_body(struct vwi_client *c)
+{
+    static const char answer[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+    if (c->state != VWI_CLIENT_BODY)
+        vwi_client_go(c, VWI_CLIENT_BODY);
+    if (!c->http.expects_continue)
+        return false;
+    c->http.expects_continue = false;
+    if (!vwi_http1_body_begun(&c->http)) {
+        vwi_client_hold(c, answer, sizeof answer - 1);
+        vwi_client_flush(c);
+    }
+    return c->lost;
+}
+
+/* One thing that is due between exchanges. False: nothing is. */
+static bool step_request(struct vwi_client *c, unsigned *served)
+{
+    if (c->state == VWI_CLIENT_IDLE && vwi_http1_started(&c->http))
+        vwi_client_go(c, VWI_CLIENT_HEAD);
+    switch (c->http.state) {
+    case VWI_HTTP1_HEAD:
+        return false;
+    case VWI_HTTP1_BODY:
+        return step_body(c);
+    case VWI_HTTP1_DONE:
+        if (++*served <= REQUESTS_PER_TURN)
+            hand_out(c);
+        else if (!c->armed && event_add(&c->wr, NULL) == 0)
+            c->armed = true; /* the rest is for the next turn */
+        return *served <= REQUESTS_PER_TURN;
+    case VWI_HTTP1_REFUSED:
+        vwi_client_refuse(c, c->http.refusal.status, c->http.refusal.reason, c->http.refusal.message);
+        return true;
+    }
+    return false;
+}
+
+static bool step(struct vwi_client *c, unsigned *served)
+{
+    if (c->state == VWI_CLIENT_CLOSED)
+        return false;
+    if (c->ex.phase != VWI_EXCHANGE_NONE)
+        return step_exchange(c);
+    if (c->gone || c->lost) {
+        vwi_client_close(c);
+        return false;
+    }
+    if (c->state != VWI_CLIENT_LINGER)
+        return step_request(c, served);
+    if (!c->shut && !vwi_client_backlog(c)) {
+        shutdown(c->fd, SHUT_WR);
+        c->shut = true;
+    }
+    return false;
+}
+
+void vwi_client_settle(struct vwi_client *c)
+{
+    unsigned served = 0;
+
+    c->inside = true;
+    while (step(c, &served))
+        continue;
+    c->inside = false;
+}
+
+void vwi_client_expire(struct vwi_client *c)
+{
+    switch (c->state) {
+    case VWI_CLIENT_HEAD:
+        if (vwi_http1_started(&c->http))
+            vwi_client_refuse(c, 408, "request_timeout", "the head of the request did not arrive in time");
+        else
+            c->gone = true;
+        break;
+    case VWI_CLIENT_BODY:
+        vwi_client_refuse(c, 408, "request_timeout", "the body of the request did not arrive in time");
+        break;
+    default:
+        c->gone = true;
+        break;
+    }
+    vwi_client_settle(c);
+}
+
+static void discard(struct vwi_client *c)
+{
+    ssize_t n = recv(c->fd, c->front->scratch, VWI_CLIENT_SCRATCH_BYTES, MSG_DONTWAIT);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n > 0) {
+        c->front->stats.bytes_in += (uint64_t)n;
+        c->discarded += (size_t)n;
+    }
+    c->gone = n <= 0 || c->discarded > DISCARD_BYTES;
+}
+
+static void receive(struct vwi_client *c)
+{
+    size_t room = 0;
+    char *body = vwi_http1_room(&c->http, &room), *to = body ? body : c->front->scratch;
+    size_t max = body ? READ_BYTES : VWI_CLIENT_SCRATCH_BYTES;
+    ssize_t n = recv(c->fd, to, body && room < max ? room : max, MSG_DONTWAIT);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        c->gone = true;
+        return;
+    }
+    c->front->stats.bytes_in += (uint64_t)n;
+    if (c->state == VWI_CLIENT_BODY)
+        vwi_client_go(c, VWI_CLIENT_BODY); /* its time begins anew */
+    if (body)
+        vwi_http1_filled(&c->http, (size_t)n);
+    else
+        vwi_http1_feed(&c->http, to, (size_t)n);
+    if (is_far_ahead(c))
+        stop_reading(c);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    struct vwi_client *c = arg;
+
+    (void)fd, (void)what;
+    if (c->state == VWI_CLIENT_LINGER)
+        discard(c);
+    else
+        receive(c);
+    vwi_client_settle(c);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    struct vwi_client *c = arg;
+    size_t before = vwi_client_backlog(c);
+
+    (void)fd, (void)what;
+    vwi_client_flush(c);
+    if (!vwi_client_backlog(c)) {
+        event_del(&c->wr);
+        c->armed = false;
+    }
+    if (c->state == VWI_CLIENT_BLOCKED && vwi_client_backlog(c) < before)
+        vwi_client_go(c, c->armed ? VWI_CLIENT_BLOCKED : VWI_CLIENT_BUSY);
+    if (c->ex.was_high && vwi_client_backlog(c) <= VWI_EXCHANGE_LOW_BYTES) {
+        c->ex.was_high = false;
+        c->ex.drained = c->ex.events && c->ex.events->on_drained && c->ex.phase == VWI_EXCHANGE_BEGUN;
+    }
+    vwi_client_settle(c);
+}
+
+bool vwi_client_open(struct vwi_front *front, int fd, const char *peer)
+{
+    struct vwi_client *c = vwi_zalloc(sizeof *c);
+    struct event_base *base = vwi_loop_base(front->loop);
+
+    if (!c)
+        goto fail;
+    c->front = front;
+    c->fd = fd;
+    snprintf(c->peer, sizeof c->peer, "%s", peer);
+    vwi_list_init(&c->node);
+    vwi_list_init(&c->paused_node);
+    vwi_http1_init(&c->http, &front->http);
+    if (event_assign(&c->rd, base, fd, EV_READ | EV_PERSIST, on_readable, c) != 0 ||
+        event_assign(&c->wr, base, fd, EV_WRITE | EV_PERSIST, on_writable, c) != 0 || event_add(&c->rd, NULL) != 0)
+        goto fail;
+    front->stats.connections++;
+    c->state = VWI_CLIENT_HEAD;
+    c->since_ms = vwi_mono_ms();
+    vwi_list_add(&front->states[VWI_CLIENT_HEAD], &c->node);
+    if (front->max_connections && front->stats.connections > front->max_connections) {
+        vwi_client_refuse(c, 503, "too_many_connections", "the worker has no room for another connection");
+        vwi_client_settle(c);
+    }
+    return true;
+fail:
+    vwi_free(c);
+    close(fd);
+    return false;
+}

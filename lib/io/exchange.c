@@ -1,0 +1,161 @@
+/*
+ * What the user of an exchange calls. Nothing here calls the user: whatever becomes due is left to vwi_client_settle().
+ * The odd thing: a head alone is held until the first body bytes, the end, or the end of the turn, so that a reply that
+ * is there at once costs one system call however it is handed in.
+ */
+#include "io/exchange.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/vwi.h"
+#include "io/client.h"
+
+static struct vwi_client *of(struct vwi_exchange *ex) { return VWI_CONTAINER(ex, struct vwi_client, ex); }
+
+static const struct vwi_client *view(const struct vwi_exchange *ex)
+{
+    return (const struct vwi_client *)(const void *)((const char *)ex - offsetof(struct vwi_client, ex));
+}
+
+static const struct vwi_http1 *request(const struct vwi_exchange *ex) { return &view(ex)->http; }
+
+static struct iovec part(const char *p, size_t len)
+{
+    struct iovec iov;
+
+    memcpy(&iov.iov_base, &p, sizeof p); /* iovec has no const; sendmsg does not write */
+    iov.iov_len = len;
+    return iov;
+}
+
+void vwi_exchange_bind(struct vwi_exchange *ex, const struct vwi_exchange_events *events, void *user)
+{
+    ex->events = events;
+    ex->user = user;
+}
+
+struct vwi_span vwi_exchange_method(const struct vwi_exchange *ex) { return vwi_http1_method(request(ex)); }
+struct vwi_span vwi_exchange_target(const struct vwi_exchange *ex) { return vwi_http1_target(request(ex)); }
+size_t vwi_exchange_header_count(const struct vwi_exchange *ex) { return request(ex)->row_count; }
+struct vwi_span vwi_exchange_body(const struct vwi_exchange *ex) { return request(ex)->body_span; }
+void vwi_exchange_drop_body(struct vwi_exchange *ex) { vwi_http1_drop_body(&of(ex)->http); }
+bool vwi_exchange_head_sent(const struct vwi_exchange *ex) { return ex->phase >= VWI_EXCHANGE_BEGUN; }
+size_t vwi_exchange_backlog(const struct vwi_exchange *ex) { return vwi_client_backlog(view(ex)); }
+void vwi_exchange_close_after(struct vwi_exchange *ex) { ex->keep_alive = false; }
+
+struct vwi_span vwi_exchange_header(const struct vwi_exchange *ex, const char *name)
+{
+    return vwi_http1_header(request(ex), name);
+}
+
+void vwi_exchange_header_at(const struct vwi_exchange *ex, size_t i, struct vwi_span *ret_name, struct vwi_span *ret_value)
+{
+    vwi_http1_header_at(request(ex), i, ret_name, ret_value);
+}
+
+struct vwi_span vwi_exchange_peer(const struct vwi_exchange *ex)
+{
+    return (struct vwi_span){ view(ex)->peer, strlen(view(ex)->peer) };
+}
+
+/* Decides the framing and builds the head. length < 0: not known. */
+static struct vwi_span begin(struct vwi_exchange *ex, int status, const char *headers, int64_t length)
+{
+    struct vwi_client *c = of(ex);
+    bool bodyless = status < 200 || status == 204 || status == 304;
+    int64_t framing = length;
+
+    ex->mute = bodyless || vwi_http1_is_head(&c->http);
+    ex->left = length;
+    ex->chunked = length < 0 && !ex->mute && vwi_http1_is_1_1(&c->http);
+    if (bodyless || length < 0)
+        framing = ex->chunked ? VWI_LENGTH_CHUNKED : VWI_LENGTH_NONE;
+    if (c->front->stopping || (length < 0 && !ex->mute && !ex->chunked))
+        ex->keep_alive = false;
+    return vwi_client_build_head(c, status, headers, framing, ex->keep_alive);
+}
+
+void vwi_exchange_reply(struct vwi_exchange *ex, int status, const char *headers, const char *body, size_t len)
+{
+    struct vwi_span head;
+    struct iovec parts[2];
+
+    if (!VWI_EXPECT(ex->phase == VWI_EXCHANGE_OPEN))
+        return;
+    head = begin(ex, status, headers, (int64_t)len);
+    parts[0] = part(head.p, head.len);
+    parts[1] = part(body, len);
+    vwi_client_send(of(ex), parts, ex->mute || !len ? 1 : 2);
+    ex->phase = VWI_EXCHANGE_ENDED;
+    vwi_client_touch(of(ex));
+}
+
+void vwi_exchange_head(struct vwi_exchange *ex, int status, const char *headers, int64_t length)
+{
+    struct vwi_span head;
+
+    if (!VWI_EXPECT(ex->phase == VWI_EXCHANGE_OPEN))
+        return;
+    head = begin(ex, status, headers, length);
+    ex->phase = VWI_EXCHANGE_BEGUN;
+    vwi_client_hold(of(ex), head.p, head.len);
+    vwi_client_touch(of(ex));
+}
+
+void vwi_exchange_write(struct vwi_exchange *ex, const char *data, size_t len)
+{
+    struct vwi_client *c = of(ex);
+    struct iovec parts[3];
+    char size[20];
+
+    if (ex->phase != VWI_EXCHANGE_BEGUN || ex->mute)
+        return;
+    if (ex->left >= 0) {
+        if (!VWI_EXPECT((uint64_t)len <= (uint64_t)ex->left))
+            len = (size_t)ex->left;
+        ex->left -= (int64_t)len;
+    }
+    if (!len)
+        return;
+    if (ex->chunked) {
+        int n = snprintf(size, sizeof size, "%zx\r\n", len);
+
+        parts[0] = part(size, (size_t)n);
+        parts[1] = part(data, len);
+        parts[2] = part("\r\n", 2);
+        vwi_client_send(c, parts, 3);
+    } else {
+        parts[0] = part(data, len);
+        vwi_client_send(c, parts, 1);
+    }
+    if (vwi_client_backlog(c) >= VWI_EXCHANGE_HIGH_BYTES)
+        ex->was_high = true;
+    if (c->lost)
+        vwi_client_touch(c);
+}
+
+void vwi_exchange_end(struct vwi_exchange *ex)
+{
+    struct iovec last = part("0\r\n\r\n", 5);
+
+    if (ex->phase != VWI_EXCHANGE_BEGUN)
+        return;
+    if (ex->left > 0 && !ex->mute) {
+        vwi_exchange_abort(ex); /* less than announced */
+        return;
+    }
+    if (ex->chunked && !ex->mute)
+        vwi_client_send(of(ex), &last, 1);
+    ex->phase = VWI_EXCHANGE_ENDED;
+    vwi_client_touch(of(ex));
+}
+
+void vwi_exchange_abort(struct vwi_exchange *ex)
+{
+    if (ex->phase == VWI_EXCHANGE_NONE)
+        return;
+    ex->phase = VWI_EXCHANGE_ENDED;
+    ex->cut = true;
+    vwi_client_touch(of(ex));
+}
