@@ -1,4 +1,7 @@
-/* The one place where upstream bytes move to a client: hop-by-hop headers dropped, two water marks, chunked when length is unknown. */
+/*
+ * The one place where upstream bytes move to a client: hop-by-hop headers dropped, two water marks, chunked when the length
+ * is unknown.
+ */
 #ifndef VWI_IO_RELAY_H
 #define VWI_IO_RELAY_H
 
@@ -8,7 +11,7 @@
 struct vwi_relay;
 
 struct vwi_relay_end {
-    enum vwi_upstream_result result; /* from the upstream */
+    enum vwi_upstream_result result; /* from the upstream; RESET as well when memory ran out before the head */
     const char *text;
     int status;          /* the model's, 0 when it never answered */
     bool head_relayed;   /* the client has seen a head: a failure can only be a cut */
@@ -16,14 +19,16 @@ struct vwi_relay_end {
 };
 
 struct vwi_relay_events {
-    /* Optional veto before anything is relayed; return false to stop: the relay cancels the lease and ends silently, the user replies. */
+    /* Optional veto before anything is relayed; return false to stop: the relay cancels the lease and ends silently, the
+     * user replies. */
     bool (*on_head)(void *arg, const struct vwi_answer *answer);
     /* Over, once. When head_relayed and result is OK the reply has been ended already; when head_relayed and not OK the exchange
      * was aborted (for text/event-stream: an error event and a proper end); when not head_relayed the user must reply itself. */
     void (*on_end)(void *arg, const struct vwi_relay_end *end);
 };
 
-/* extra_headers: lines added to the client's head (e.g. X-Accel-Buffering), or NULL; copied. NULL return: out of memory. */
+/* extra_headers: lines added to the client's head (e.g. X-Accel-Buffering), or NULL; copied, as events are. NULL return: out of
+ * memory. No event is delivered from inside this call. The relay is gone once on_end, a veto or a cancel has returned. */
 struct vwi_relay *vwi_relay_start(struct vwi_upstream *up, const struct vwi_upstream_request *request, struct vwi_exchange *ex,
                                   const char *extra_headers, const struct vwi_relay_events *events, void *arg);
 void vwi_relay_drained(struct vwi_relay *relay); /* forward the exchange's on_drained */

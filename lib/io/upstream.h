@@ -15,6 +15,7 @@
 #include "base/conf.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "io/http1_answer.h" /* struct vwi_answer */
 #include "io/loop.h"
 
 struct vwi_upstream;
@@ -22,43 +23,46 @@ struct vwi_lease;
 
 enum vwi_upstream_result {
     VWI_UPSTREAM_OK,          /* answered in full */
-    VWI_UPSTREAM_UNREACHABLE, /* refused, no route, name not resolved */
-    VWI_UPSTREAM_TIMEOUT,     /* connect (unreachable = false), first byte, idle or total */
+    VWI_UPSTREAM_UNREACHABLE, /* refused, no route, name not resolved; also: no memory for a connection */
+    VWI_UPSTREAM_TIMEOUT,     /* connect, first byte, idle or total; text names which */
     VWI_UPSTREAM_RESET        /* broke or spoke nonsense before the end of the answer */
-};
-
-struct vwi_answer {
-    int status;
-    bool chunked;           /* framing of the answer, for the streaming rule */
-    int64_t content_length; /* -1: unknown */
-    const struct vwi_span *names, *values; /* headers as sent, borrowed for the call */
-    size_t header_count;
 };
 
 struct vwi_lease_events {
     void (*on_head)(void *arg, const struct vwi_answer *answer);     /* final head (1xx are swallowed) */
     void (*on_body)(void *arg, const char *data, size_t len);        /* as it arrives */
     void (*on_end)(void *arg, enum vwi_upstream_result result, const char *text); /* text: one clause for the log */
+    /* Optional: the model has said nothing more for now. Follows on_head and on_body calls that came out of one read, unless
+     * on_end follows them at once: the moment to flush what was held back to go out in one piece. */
+    void (*on_lull)(void *arg);
 };
 
 struct vwi_upstream_request {
     struct vwi_span method, target; /* target: "/path?query" */
     const char *headers;            /* complete lines without Host, Content-Length, Connection; may be NULL */
-    struct vwi_span body;           /* borrowed until on_end or cancel */
+    struct vwi_span body;           /* borrowed until on_end or cancel; all else is copied */
     bool has_body;                  /* send Content-Length even when 0 */
     bool retry;
     const struct vwi_timeouts_conf *timeouts; /* NULL: the model's */
 };
 
+/* conf, log: borrowed until destroy. */
 vw_err vwi_upstream_create(struct vwi_loop *loop, const struct vwi_model_conf *conf, const struct vwi_log *log,
                            struct vwi_upstream **ret, vw_error_t *why);
 void vwi_upstream_destroy(struct vwi_upstream *up); /* no lease may be left */
-/* NULL only when out of memory. No event is ever delivered from inside this call. */
+struct vwi_loop *vwi_upstream_loop(const struct vwi_upstream *up);
+/* NULL only when out of memory. No event is ever delivered from inside this call. events: copied.
+ * Timeouts are kept to a tenth of a second. first_byte counts from the moment the request was written in full; idle is the
+ * longest gap between bytes of the answer (not while paused), or in which the model takes no byte of the request. */
 struct vwi_lease *vwi_upstream_send(struct vwi_upstream *up, const struct vwi_upstream_request *request,
                                     const struct vwi_lease_events *events, void *arg);
-void vwi_lease_pause(struct vwi_lease *lease);  /* stop reading the model; a FIN or RST is still noticed */
+/* Stop reading the model. What was read already is still delivered (up to 64 KiB); a FIN or RST is noticed at resume. */
+void vwi_lease_pause(struct vwi_lease *lease);
 void vwi_lease_resume(struct vwi_lease *lease);
 void vwi_lease_cancel(struct vwi_lease *lease); /* closes the connection at once; no further event. Also legal inside events */
+/* Inside on_head and on_body: nothing but on_end(OK) follows. */
+bool vwi_lease_complete(const struct vwi_lease *lease);
+/* active: connections that carry a lease, connecting ones included. */
 void vwi_upstream_counts(const struct vwi_upstream *up, unsigned *ret_active, unsigned *ret_idle);
 
 #endif

@@ -1,0 +1,501 @@
+/*
+ * The life of a lease: a pooled connection or a dial, the request in one writev, the answer through the parser, the end.
+ * Success is told from the read event; every failure is told after the turn, so that none comes from inside a call of ours.
+ */
+#include "io/upstream.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/list.h"
+#include "base/mem.h"
+#include "base/vwi.h"
+#include "io/http1_ask.h"
+#include "io/pool.h"
+
+#define READ_BYTES (64u * 1024)
+#define READS_A_TURN 4   /* then the other connections get theirs */
+#define TICK_MS 100      /* while a lease has a deadline */
+#define SLOW_TICK_MS 1000 /* while there are only idle connections */
+
+enum state { DIALING, TALKING, FAILED, OVER };
+
+struct limits {
+    int64_t connect, first_byte, idle, total; /* milliseconds, 0 = off */
+};
+
+struct vwi_upstream {
+    const struct vwi_model_conf *conf;
+    const struct vwi_log *log;
+    struct vwi_pool pool;
+    struct vwi_list leases;
+    struct vwi_timer tick;
+    int64_t tick_ms; /* 0: not running */
+    struct vwi_burial burial;
+    char buffer[READ_BYTES]; /* one for all: what is read is used up before the next read */
+};
+
+struct vwi_lease {
+    struct vwi_upstream *up;
+    struct vwi_list node;
+    struct vwi_burial burial;
+    struct vwi_pool_conn *conn; /* while DIALING and TALKING */
+    struct vwi_lease_events events;
+    void *arg;
+    enum state state;
+    bool head_request, may_resend, resent, paused;
+    bool heard;   /* any byte of an answer */
+    bool spoken;  /* on_head or on_body was called in this read */
+    struct limits limits;
+    int64_t began_ms, dialed_ms, written_ms, moved_ms; /* moved: the last byte in either direction */
+    struct vwi_span body;
+    uint64_t written; /* bytes of head and body that the kernel took */
+    enum vwi_upstream_result result; /* FAILED */
+    char text[192];                  /* FAILED */
+    size_t head_len;
+    char head[];
+};
+
+static struct vwi_lease *at(struct vwi_list *node) { return VWI_CONTAINER(node, struct vwi_lease, node); }
+static bool written_in_full(const struct vwi_lease *l) { return l->written == l->head_len + l->body.len; }
+
+/* ---- ends ---- */
+
+static void deliver_failure(void *arg)
+{
+    struct vwi_lease *l = arg;
+
+    if (l->state == FAILED) {
+        l->state = OVER;
+        vwi_list_del(&l->node);
+        l->events.on_end(l->arg, l->result, l->text);
+    }
+    vwi_free(l);
+}
+
+static void drop_conn(struct vwi_lease *l)
+{
+    if (l->conn)
+        vwi_pool_close(l->conn);
+    l->conn = NULL;
+}
+
+static void fail(struct vwi_lease *l, enum vwi_upstream_result result, const char *fmt, ...) VW_PRINTF(3, 4);
+
+static void fail(struct vwi_lease *l, enum vwi_upstream_result result, const char *fmt, ...)
+{
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(l->text, sizeof l->text, fmt, ap);
+    va_end(ap);
+    l->state = FAILED;
+    l->result = result;
+    drop_conn(l);
+    vwi_loop_bury(l->up->pool.loop, &l->burial, deliver_failure, l);
+}
+
+static void tick_at_least(struct vwi_upstream *up, int64_t ms)
+{
+    if (up->tick_ms && up->tick_ms <= ms)
+        return;
+    up->tick_ms = ms;
+    vwi_timer_start(&up->tick, ms);
+}
+
+/* The connection goes back first, so that on_end may send the next request over it. */
+static void succeed(struct vwi_lease *l, bool reusable)
+{
+    struct vwi_upstream *up = l->up;
+
+    if (reusable && written_in_full(l)) {
+        vwi_pool_give(l->conn, vwi_mono_ms());
+        l->conn = NULL;
+        tick_at_least(up, SLOW_TICK_MS);
+    }
+    drop_conn(l);
+    l->state = OVER;
+    vwi_list_del(&l->node);
+    vwi_loop_bury(up->pool.loop, &l->burial, vwi_free, l);
+    l->events.on_end(l->arg, VWI_UPSTREAM_OK, "answered");
+}
+
+void vwi_lease_cancel(struct vwi_lease *l)
+{
+    if (!l || l->state == OVER)
+        return;
+    drop_conn(l);
+    vwi_list_del(&l->node);
+    if (l->state != FAILED) /* else deliver_failure is on its way and frees it */
+        vwi_loop_bury(l->up->pool.loop, &l->burial, vwi_free, l);
+    l->state = OVER;
+}
+
+/* ---- request out ---- */
+
+/* False: the connection was dead before the first byte was written. */
+static bool write_request(struct vwi_lease *l)
+{
+    struct vwi_pool_conn *conn = l->conn;
+    struct iovec iov[2];
+    struct msghdr msg = { .msg_iov = iov };
+    bool broken;
+    ssize_t n;
+
+    if (l->written < l->head_len) {
+        iov[msg.msg_iovlen].iov_base = l->head + l->written;
+        iov[msg.msg_iovlen++].iov_len = l->head_len - (size_t)l->written;
+    }
+    if (l->body.len) {
+        size_t done = l->written > l->head_len ? (size_t)l->written - l->head_len : 0;
+
+        iov[msg.msg_iovlen].iov_base = (void *)((uintptr_t)l->body.p + done);
+        iov[msg.msg_iovlen++].iov_len = l->body.len - done;
+    }
+    do
+        n = sendmsg(conn->fd, &msg, MSG_NOSIGNAL);
+    while (n < 0 && errno == EINTR);
+    broken = n < 0 && errno != EAGAIN;
+    if (broken && !l->written && conn->reused)
+        return false;
+    l->written += n > 0 ? (uint64_t)n : 0;
+    if (l->limits.idle || l->limits.first_byte)
+        l->moved_ms = l->written_ms = vwi_mono_ms();
+    if (broken)
+        vwi_pool_watch_write(conn, false); /* an answer may lie there still: reading finds out */
+    else if (!vwi_pool_watch_write(conn, !written_in_full(l)))
+        fail(l, VWI_UPSTREAM_UNREACHABLE, "out of memory");
+    return true;
+}
+
+static void talk(struct vwi_lease *l)
+{
+    l->state = TALKING;
+    l->conn->keep_ms = VWI_POOL_KEEP_MS;
+    vwi_http1_answer_begin(l->conn->answer, l->head_request);
+}
+
+static void dial(struct vwi_lease *l)
+{
+    l->state = DIALING;
+    l->dialed_ms = vwi_mono_ms();
+    tick_at_least(l->up, TICK_MS);
+    if (!vwi_pool_dial(&l->up->pool, l, &l->conn, l->limits.connect ? l->dialed_ms + l->limits.connect : 0))
+        fail(l, VWI_UPSTREAM_UNREACHABLE, "out of memory");
+}
+
+static void on_dialed(struct vwi_lease *l, bool connected, const char *text)
+{
+    if (!connected) {
+        fail(l, VWI_UPSTREAM_UNREACHABLE, "%s", text);
+        return;
+    }
+    talk(l);
+    if (!l->paused && !vwi_pool_watch_read(l->conn, true))
+        fail(l, VWI_UPSTREAM_UNREACHABLE, "out of memory");
+    else
+        write_request(l);
+}
+
+static void start(struct vwi_lease *l)
+{
+    struct vwi_pool *pool = &l->up->pool;
+
+    while ((l->conn = vwi_pool_take(pool, l, l->began_ms))) {
+        talk(l);
+        if (write_request(l))
+            return;
+        drop_conn(l);
+    }
+    dial(l);
+}
+
+static void on_writable(struct vwi_lease *l)
+{
+    if (!write_request(l)) {
+        drop_conn(l);
+        dial(l);
+    }
+}
+
+/* ---- answer in ---- */
+
+static void on_broken(struct vwi_lease *l, const char *text)
+{
+    if (l->conn->reused && !l->resent && !l->heard && (l->may_resend || !l->written)) {
+        vwi_log_debug(l->up->log, "model: request goes out again, %s", text);
+        l->resent = true;
+        l->written = 0;
+        drop_conn(l);
+        dial(l);
+        return;
+    }
+    fail(l, VWI_UPSTREAM_RESET, "%s", text);
+}
+
+/* Keep-Alive: timeout=5 means gone after five seconds: let go of it a second earlier. */
+static void note_keep_alive(struct vwi_pool_conn *conn, struct vwi_span value)
+{
+    static const char key[] = "timeout=";
+    int64_t seconds = 0;
+    size_t i = 0;
+
+    while (i + sizeof key <= value.len && memcmp(value.p + i, key, sizeof key - 1) != 0)
+        i++;
+    if (i + sizeof key > value.len)
+        return;
+    for (i += sizeof key - 1; i < value.len && value.p[i] >= '0' && value.p[i] <= '9' && seconds < 3600; i++)
+        seconds = seconds * 10 + (value.p[i] - '0');
+    if ((seconds - 1) * 1000 < conn->keep_ms)
+        conn->keep_ms = (seconds - 1) * 1000;
+}
+
+static bool on_answer_head(void *arg, const struct vwi_answer *answer)
+{
+    struct vwi_pool_conn *conn = arg;
+    struct vwi_lease *l = conn->lease;
+    size_t i;
+
+    for (i = 0; i < answer->header_count; i++)
+        if (vwi_span_is_nocase(answer->names[i], "Keep-Alive"))
+            note_keep_alive(conn, answer->values[i]);
+    if (answer->status >= 400 && !written_in_full(l))
+        vwi_pool_watch_write(conn, false); /* refused early: the rest is not wanted */
+    l->spoken = true;
+    l->events.on_head(l->arg, answer);
+    return l->state == TALKING;
+}
+
+static bool on_answer_body(void *arg, const char *data, size_t len)
+{
+    struct vwi_lease *l = ((struct vwi_pool_conn *)arg)->lease;
+
+    l->spoken = true;
+    l->events.on_body(l->arg, data, len);
+    return l->state == TALKING;
+}
+
+/* True: read on. */
+static bool take(struct vwi_lease *l, char *data, size_t len)
+{
+    struct vwi_http1_answer *answer = l->conn->answer;
+    const char *reason;
+    size_t used;
+
+    l->heard = true;
+    if (l->limits.idle)
+        l->moved_ms = vwi_mono_ms();
+    switch (vwi_http1_answer_feed(answer, data, len, &used, &reason)) {
+    case VWI_ANSWER_MORE:
+        return !l->paused;
+    case VWI_ANSWER_DONE:
+        succeed(l, used == len && vwi_http1_answer_keep_alive(answer));
+        return false;
+    case VWI_ANSWER_BROKEN:
+        fail(l, VWI_UPSTREAM_RESET, "not a valid answer: %s", reason);
+        return false;
+    case VWI_ANSWER_STOPPED:
+        break;
+    }
+    return false;
+}
+
+static void take_eof(struct vwi_lease *l)
+{
+    const char *reason;
+
+    if (vwi_http1_answer_eof(l->conn->answer, &reason) == VWI_ANSWER_DONE)
+        succeed(l, false);
+    else
+        on_broken(l, reason);
+}
+
+static void on_readable(struct vwi_lease *l)
+{
+    struct vwi_upstream *up = l->up;
+    ssize_t n = READ_BYTES;
+    int reads;
+
+    l->spoken = false;
+    for (reads = 0; reads < READS_A_TURN && n == READ_BYTES; reads++) {
+        do
+            n = recv(l->conn->fd, up->buffer, READ_BYTES, 0);
+        while (n < 0 && errno == EINTR);
+        if (n == 0) {
+            take_eof(l);
+            return;
+        }
+        if (n < 0 && errno == EAGAIN)
+            break;
+        if (n < 0) {
+            on_broken(l, l->heard ? "connection reset before the end of the answer" : "connection reset before an answer");
+            return;
+        }
+        if (!take(l, up->buffer, (size_t)n))
+            break;
+    }
+    if (l->state == TALKING && l->spoken && l->events.on_lull)
+        l->events.on_lull(l->arg);
+}
+
+void vwi_lease_pause(struct vwi_lease *l)
+{
+    l->paused = true;
+    if (l->state == TALKING)
+        vwi_pool_watch_read(l->conn, false);
+}
+
+void vwi_lease_resume(struct vwi_lease *l)
+{
+    l->paused = false;
+    if (l->state != TALKING)
+        return;
+    l->moved_ms = vwi_mono_ms();
+    if (!vwi_pool_watch_read(l->conn, true))
+        fail(l, VWI_UPSTREAM_RESET, "out of memory");
+}
+
+bool vwi_lease_complete(const struct vwi_lease *l) { return l->conn && vwi_http1_answer_complete(l->conn->answer); }
+
+/* ---- deadlines ---- */
+
+static bool has_deadline(const struct vwi_lease *l)
+{
+    return l->state == DIALING || l->limits.first_byte || l->limits.idle || l->limits.total;
+}
+
+static bool passed(int64_t since, int64_t limit, int64_t now) { return limit && now - since >= limit; }
+
+static void check_deadlines(struct vwi_lease *l, int64_t now)
+{
+    const struct limits *limits = &l->limits;
+    bool waits;
+
+    if (passed(l->began_ms, limits->total, now)) {
+        fail(l, VWI_UPSTREAM_TIMEOUT, "not finished within %g s", (double)limits->total / 1000);
+    } else if (l->state == DIALING) {
+        if (passed(l->dialed_ms, limits->connect, now))
+            fail(l, VWI_UPSTREAM_TIMEOUT, "not connected within %g s", (double)limits->connect / 1000);
+        else
+            vwi_dial_tick(&l->conn->dial, now);
+    } else if (!l->paused) {
+        waits = !l->heard || vwi_http1_answer_interim(l->conn->answer);
+        if (waits && written_in_full(l) && passed(l->written_ms, limits->first_byte, now))
+            fail(l, VWI_UPSTREAM_TIMEOUT, "no first byte within %g s", (double)limits->first_byte / 1000);
+        else if ((!waits || !written_in_full(l)) && passed(l->moved_ms, limits->idle, now))
+            fail(l, VWI_UPSTREAM_TIMEOUT, "no byte for %g s", (double)limits->idle / 1000);
+    }
+}
+
+/* No event is delivered from here (fail waits for the end of the turn), so the lists stay as they are. */
+static void on_tick(void *arg)
+{
+    struct vwi_upstream *up = arg;
+    int64_t now = vwi_mono_ms();
+    struct vwi_list *node;
+    bool fast = false;
+
+    for (node = up->leases.next; node != &up->leases; node = node->next) {
+        if (at(node)->state != FAILED)
+            check_deadlines(at(node), now);
+        fast = fast || has_deadline(at(node));
+    }
+    vwi_pool_expire(&up->pool, now);
+    up->tick_ms = 0;
+    if (fast || up->pool.idle_count)
+        tick_at_least(up, fast ? TICK_MS : SLOW_TICK_MS);
+}
+
+/* ---- from outside ---- */
+
+static const struct vwi_pool_events pool_events = {
+    .on_dialed = on_dialed,
+    .on_readable = on_readable,
+    .on_writable = on_writable,
+    .answer = { on_answer_head, on_answer_body },
+};
+
+vw_err vwi_upstream_create(struct vwi_loop *loop, const struct vwi_model_conf *conf, const struct vwi_log *log,
+                           struct vwi_upstream **ret, vw_error_t *why)
+{
+    struct vwi_upstream *up = vwi_alloc(sizeof *up);
+    vw_err err;
+
+    if (!up)
+        return vwi_fail(why, VW_E_NOMEM, "model server: out of memory");
+    memset(up, 0, offsetof(struct vwi_upstream, buffer));
+    up->conf = conf;
+    up->log = log;
+    vwi_list_init(&up->leases);
+    err = vwi_pool_init(&up->pool, loop, conf, &pool_events, why);
+    if (err == VW_OK && vwi_timer_init(&up->tick, loop, on_tick, up) != VW_OK)
+        err = vwi_fail(why, VW_E_NOMEM, "model server: out of memory");
+    if (err != VW_OK) {
+        vwi_pool_fini(&up->pool);
+        vwi_free(up);
+        return err;
+    }
+    *ret = up;
+    return VW_OK;
+}
+
+void vwi_upstream_destroy(struct vwi_upstream *up)
+{
+    if (!up)
+        return;
+    (void)VWI_EXPECT(vwi_list_empty(&up->leases));
+    while (!vwi_list_empty(&up->leases))
+        vwi_lease_cancel(at(up->leases.next));
+    vwi_timer_fini(&up->tick);
+    vwi_pool_fini(&up->pool);
+    vwi_loop_bury(up->pool.loop, &up->burial, vwi_free, up);
+}
+
+struct vwi_loop *vwi_upstream_loop(const struct vwi_upstream *up) { return up->pool.loop; }
+
+void vwi_upstream_counts(const struct vwi_upstream *up, unsigned *ret_active, unsigned *ret_idle)
+{
+    *ret_active = up->pool.active_count;
+    *ret_idle = up->pool.idle_count;
+}
+
+static int64_t ms(double seconds)
+{
+    if (!(seconds > 0))
+        return 0;
+    return seconds > 1e9 ? (int64_t)1e12 : (int64_t)(seconds * 1000 + 0.999);
+}
+
+struct vwi_lease *vwi_upstream_send(struct vwi_upstream *up, const struct vwi_upstream_request *rq,
+                                    const struct vwi_lease_events *events, void *arg)
+{
+    const struct vwi_timeouts_conf *t = rq->timeouts ? rq->timeouts : &up->conf->timeouts;
+    struct vwi_lease *l = vwi_alloc(sizeof *l + vwi_http1_ask_bound(up->conf->authority, rq));
+
+    if (!l)
+        return NULL;
+    memset(l, 0, sizeof *l);
+    l->head_len = vwi_http1_ask_write(up->conf->authority, rq, l->head);
+    l->up = up;
+    l->events = *events;
+    l->arg = arg;
+    l->body = rq->body;
+    l->head_request = vwi_span_is(rq->method, "HEAD");
+    l->may_resend = rq->retry || vwi_http1_ask_is_idempotent(rq);
+    l->limits = (struct limits){ ms(t->connect_s), ms(t->first_byte_s), ms(t->idle_s), ms(t->total_s) };
+    l->began_ms = vwi_mono_ms();
+    vwi_list_add(&up->leases, &l->node);
+    if (vwi_http1_ask_fits(rq))
+        start(l);
+    else
+        fail(l, VWI_UPSTREAM_RESET, "method or target not fit for a request line");
+    if (has_deadline(l))
+        tick_at_least(up, TICK_MS);
+    return l;
+}

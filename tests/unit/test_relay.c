@@ -1,0 +1,498 @@
+/* A model's answer on its way to a client, over real sockets: what is dropped, when the head goes, how it ends, who waits. */
+#include <arpa/inet.h>
+#include <check.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/vwi.h"
+#include "io/front.h"
+#include "io/relay.h"
+#include "model_stub.h"
+
+struct rig {
+    struct vwi_loop *loop;
+    struct stub stub;
+    struct vwi_model_conf model;
+    struct vwi_upstream *up;
+    struct vwi_front_conf front_conf;
+    struct vwi_front *front;
+    const char *answer;
+
+    /* the user of the exchange */
+    struct vwi_exchange *ex;
+    struct vwi_relay *relay;
+    struct vwi_relay_end end;
+    char text[200];
+    int ends, dones;
+    bool gone, veto, forget; /* forget: no memory left right after on_head */
+    int fail_nth;            /* allocation of vwi_relay_start that fails, -1: none */
+    size_t most_backlog;
+
+    /* the client */
+    int fd;
+    struct event *read_ev;
+    struct vwi_text got; /* the first bytes */
+    size_t bytes;
+    bool eof;
+};
+
+#define OK "HTTP/1.1 200 OK\r\n"
+#define CHUNKED "Transfer-Encoding: chunked\r\n"
+
+#define UNTIL(rig, cond) \
+    while (!(cond)) \
+    event_base_loop(vwi_loop_base((rig)->loop), EVLOOP_ONCE)
+
+static void on_client_readable(evutil_socket_t fd, short what, void *arg)
+{
+    static char buffer[1 << 16];
+    struct rig *rig = arg;
+    ssize_t n = recv(fd, buffer, sizeof buffer, MSG_DONTWAIT);
+
+    (void)what;
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n <= 0) {
+        rig->eof = true;
+        event_del(rig->read_ev);
+        return;
+    }
+    rig->bytes += (size_t)n;
+    if (rig->got.len < 4096)
+        vwi_text_add(&rig->got, buffer, (size_t)n);
+}
+
+static bool on_head(void *arg, const struct vwi_answer *answer)
+{
+    struct rig *rig = arg;
+
+    ck_assert_int_ge(answer->status, 200);
+    if (rig->forget)
+        vwi_mem_fail_nth(0);
+    if (!rig->veto)
+        return true;
+    rig->relay = NULL;
+    vwi_exchange_reply(rig->ex, 502, NULL, "vetoed", 6);
+    return false;
+}
+
+static void on_end(void *arg, const struct vwi_relay_end *end)
+{
+    struct rig *rig = arg;
+
+    rig->ends++;
+    rig->end = *end;
+    snprintf(rig->text, sizeof rig->text, "%s", end->text);
+    rig->relay = NULL;
+    if (!end->head_relayed)
+        vwi_exchange_reply(rig->ex, end->result == VWI_UPSTREAM_TIMEOUT ? 504 : 502, NULL, "failed", 6);
+}
+
+static void on_drained(void *user)
+{
+    struct rig *rig = user;
+
+    if (rig->relay)
+        vwi_relay_drained(rig->relay);
+}
+
+static void on_done(void *user, bool gone)
+{
+    struct rig *rig = user;
+
+    rig->dones++;
+    rig->gone = gone;
+    rig->ex = NULL;
+    vwi_relay_cancel(rig->relay);
+    rig->relay = NULL;
+}
+
+static void on_request(void *arg, struct vwi_exchange *ex)
+{
+    static const struct vwi_exchange_events exchange_events = { on_drained, on_done };
+    static const struct vwi_relay_events relay_events = { on_head, on_end };
+    struct rig *rig = arg;
+    struct vwi_upstream_request request = {
+        .method = vwi_exchange_method(ex), .target = vwi_exchange_target(ex), .body = vwi_exchange_body(ex),
+    };
+
+    rig->ex = ex;
+    vwi_exchange_bind(ex, &exchange_events, rig);
+    if (rig->fail_nth >= 0)
+        vwi_mem_fail_nth((unsigned)rig->fail_nth);
+    rig->relay = vwi_relay_start(rig->up, &request, ex, "X-Accel-Buffering: no\r\n", &relay_events, rig);
+    vwi_mem_fail_never();
+    if (!rig->relay)
+        vwi_exchange_reply(ex, 500, NULL, "failed", 6);
+}
+
+static void on_refuse(void *arg, int status, const char *reason, const char *message, struct vwi_text *headers,
+                      struct vwi_text *body)
+{
+    (void)arg, (void)status, (void)reason, (void)message, (void)headers, (void)body;
+    ck_abort_msg("the front refused the request");
+}
+
+static void answer(struct stub *stub, struct stub_conn *conn)
+{
+    struct rig *rig = stub->user;
+
+    if (rig->answer)
+        stub_say(conn, rig->answer);
+}
+
+static void say_and_close(struct stub *stub, struct stub_conn *conn)
+{
+    answer(stub, conn);
+    stub_close(conn);
+}
+
+static void rig_init(struct rig *rig, const char *model_answer)
+{
+    static const struct vwi_front_events events = { on_request, on_refuse };
+    static char host[] = "127.0.0.1", authority[] = "model";
+    struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    vw_error_t why = { 0 };
+
+    memset(rig, 0, sizeof *rig);
+    rig->answer = model_answer;
+    rig->fail_nth = -1;
+    ck_assert_int_eq(vwi_loop_create(&rig->loop, NULL), VW_OK);
+    stub_init(&rig->stub, rig->loop, NULL, 0, 8);
+    rig->stub.user = rig;
+    rig->stub.on_request = answer;
+    rig->model = (struct vwi_model_conf){ .host = host, .port = rig->stub.port, .authority = authority, .idle_connections = 4 };
+    ck_assert_int_eq(vwi_upstream_create(rig->loop, &rig->model, NULL, &rig->up, &why), VW_OK);
+    rig->front_conf = (struct vwi_front_conf){ .bind_address = host, .max_body_bytes = 1 << 20, .max_buffered_bytes = 1 << 24,
+                                               .max_header_bytes = 1 << 16, .max_connections = 10 };
+    ck_assert_msg(vwi_front_create(rig->loop, &rig->front_conf, &events, rig, NULL, &rig->front, &why) == VW_OK, "%s", why.text);
+    rig->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    in.sin_port = htons(vwi_front_port(rig->front));
+    ck_assert_int_eq(connect(rig->fd, (struct sockaddr *)&in, sizeof in), 0);
+    rig->read_ev = event_new(vwi_loop_base(rig->loop), rig->fd, EV_READ | EV_PERSIST, on_client_readable, rig);
+    event_add(rig->read_ev, NULL);
+}
+
+static void rig_fini(struct rig *rig)
+{
+    if (rig->read_ev)
+        event_free(rig->read_ev);
+    if (rig->fd >= 0)
+        close(rig->fd);
+    vwi_front_destroy(rig->front);
+    vwi_upstream_destroy(rig->up);
+    stub_fini(&rig->stub);
+    vwi_loop_destroy(rig->loop);
+    vwi_text_fini(&rig->got);
+}
+
+static void ask(struct rig *rig, const char *method, const char *version)
+{
+    char text[200];
+    int n = snprintf(text, sizeof text, "%s /v1/x?y HTTP/%s\r\nHost: worker\r\n\r\n", method, version);
+
+    ck_assert_int_eq(send(rig->fd, text, (size_t)n, 0), n);
+}
+
+static bool has(struct rig *rig, const char *part) { return rig->got.p && strstr(rig->got.p, part); }
+
+static int count(struct rig *rig, const char *part)
+{
+    const char *p = rig->got.p;
+    int n = 0;
+
+    while (p && (p = strstr(p, part))) {
+        n++;
+        p++;
+    }
+    return n;
+}
+
+static struct stub_conn *model_conn(struct rig *rig)
+{
+    return VWI_CONTAINER(rig->stub.conns.next, struct stub_conn, node);
+}
+
+START_TEST(answer_is_relayed_without_hop_by_hop_headers)
+{
+    struct rig rig;
+
+    rig_init(&rig, "HTTP/1.1 201 Made\r\nDate: yesterday\r\nServer: llama\r\nX-Kept:  a  b \r\nKeep-Alive: timeout=9\r\nTE: x\r\n"
+                   "Connection: keep-alive, X-Listed\r\nX-Listed: 1\r\nProxy-Authenticate: x\r\nTrailer: y\r\nUpgrade: h2c\r\n"
+                   "Proxy-Connection: z\r\nContent-Type: text/plain; charset=x\r\nSet-Cookie: a\r\nSet-Cookie: b\r\n"
+                   "Content-Length: 4\r\n\r\nbody");
+    ask(&rig, "GET", "1.1");
+    UNTIL(&rig, rig.dones && has(&rig, "body"));
+    ck_assert_int_eq(rig.ends, 1);
+    ck_assert_int_eq(rig.end.result, VWI_UPSTREAM_OK);
+    ck_assert_int_eq(rig.end.status, 201);
+    ck_assert(rig.end.head_relayed);
+    ck_assert_uint_eq(rig.end.bytes, 4);
+    ck_assert(!rig.gone);
+    ck_assert(has(&rig, "HTTP/1.1 201 "));
+    ck_assert(has(&rig, "Server: llama\r\nX-Kept: a  b\r\nContent-Type: text/plain; charset=x\r\nSet-Cookie: a\r\n"
+                        "Set-Cookie: b\r\nX-Accel-Buffering: no\r\n"));
+    ck_assert(has(&rig, "Content-Length: 4\r\n"));
+    ck_assert(has(&rig, "\r\n\r\nbody"));
+    ck_assert_int_eq(count(&rig, "Date: "), 1);
+    ck_assert(!has(&rig, "yesterday"));
+    ck_assert(!has(&rig, "X-Listed") && !has(&rig, "timeout=9") && !has(&rig, "TE:") && !has(&rig, "Proxy-") &&
+              !has(&rig, "Trailer") && !has(&rig, "Upgrade"));
+    rig_fini(&rig);
+}
+END_TEST
+
+static const struct {
+    const char *method, *version, *answer;
+    bool close; /* the model closes behind it */
+    const char *wanted, *not_wanted;
+} framings[] = {
+    { "GET", "1.1", OK CHUNKED "\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", false,
+      "Content-Length: 5\r\n", "Transfer-Encoding" },
+    { "GET", "1.1", OK CHUNKED "\r\n0\r\n\r\n", false, "Content-Length: 0\r\n", "Transfer-Encoding" },
+    { "GET", "1.1", OK "\r\nto the end", true, "Transfer-Encoding: chunked\r\n", "Content-Length" },
+    { "GET", "1.0", OK "\r\nto the end", true, "\r\n\r\nto the end", "Transfer-Encoding" },
+    { "HEAD", "1.1", OK "Content-Length: 77\r\n\r\n", false, "Content-Length: 77\r\n", "Transfer-Encoding" },
+    { "GET", "1.1", "HTTP/1.1 204 No Content\r\n\r\n", false, "HTTP/1.1 204", "Content-Length" },
+    { "GET", "1.1", "HTTP/1.1 304 Not Modified\r\nETag: x\r\n\r\n", false, "ETag: x\r\n", "Transfer-Encoding" },
+    { "GET", "1.1", "HTTP/1.1 500 Oops\r\nContent-Length: 4\r\n\r\nsick", false, "\r\n\r\nsick", "Transfer-Encoding" },
+};
+
+START_TEST(framing_fits_the_client)
+{
+    struct rig rig;
+
+    rig_init(&rig, framings[_i].answer);
+    if (framings[_i].close)
+        rig.stub.on_request = say_and_close;
+    ask(&rig, framings[_i].method, framings[_i].version);
+    UNTIL(&rig, rig.dones && has(&rig, framings[_i].wanted));
+    ck_assert_int_eq(rig.end.result, VWI_UPSTREAM_OK);
+    ck_assert(!has(&rig, framings[_i].not_wanted));
+    rig_fini(&rig);
+}
+END_TEST
+
+START_TEST(streamed_answer_goes_piece_by_piece)
+{
+    struct rig rig;
+
+    rig_init(&rig, OK "Content-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n");
+    ask(&rig, "GET", "1.1");
+    UNTIL(&rig, has(&rig, "Transfer-Encoding: chunked\r\n\r\n")); /* before the first chunk */
+    stub_say(model_conn(&rig), "6\r\ndata: \r\n2\r\n1\n\r\n");
+    UNTIL(&rig, has(&rig, "8\r\ndata: 1\n\r\n")); /* what came together goes together */
+    stub_say(model_conn(&rig), "1\r\n\n\r\n");
+    UNTIL(&rig, has(&rig, "1\r\n\n\r\n"));
+    ck_assert_int_eq(rig.dones, 0);
+    stub_say(model_conn(&rig), "0\r\n\r\n");
+    UNTIL(&rig, rig.dones && has(&rig, "\r\n0\r\n\r\n"));
+    ck_assert_uint_eq(rig.end.bytes, 9);
+    rig_fini(&rig);
+}
+END_TEST
+
+START_TEST(break_after_the_head_is_a_visible_cut)
+{
+    struct rig rig;
+
+    rig_init(&rig, OK "Content-Length: 10\r\n\r\nhalf");
+    rig.stub.on_request = say_and_close;
+    ask(&rig, "GET", "1.1");
+    UNTIL(&rig, rig.dones && rig.eof);
+    ck_assert(has(&rig, "\r\n\r\nhalf"));
+    ck_assert_int_eq(rig.ends, 1);
+    ck_assert_int_eq(rig.end.result, VWI_UPSTREAM_RESET);
+    ck_assert(rig.end.head_relayed);
+    ck_assert_uint_eq(rig.end.bytes, 4);
+    rig_fini(&rig);
+}
+END_TEST
+
+START_TEST(event_stream_that_breaks_ends_with_an_error_event)
+{
+    struct rig rig;
+
+    rig_init(&rig, OK "content-type: Text/Event-Stream; charset=utf-8\r\n" CHUNKED "\r\n4\r\ndata\r\n");
+    if (_i)
+        rig.model.timeouts.idle_s = 0.2;
+    else
+        rig.stub.on_request = say_and_close;
+    ask(&rig, "GET", "1.1");
+    UNTIL(&rig, rig.dones && has(&rig, "\r\n0\r\n\r\n"));
+    ck_assert(has(&rig, _i ? "\n\nevent: error\ndata: {\"error\":{\"code\":\"model_timeout\",\"message\":\"no byte for 0.2 s\","
+                             "\"type\":\"server_error\"}}\n\n"
+                           : "\n\nevent: error\ndata: {\"error\":{\"code\":\"model_reset\",\"message\":\"closed before the "
+                             "end of the answer\",\"type\":\"server_error\"}}\n\n"));
+    ck_assert_int_eq(rig.end.result, _i ? VWI_UPSTREAM_TIMEOUT : VWI_UPSTREAM_RESET);
+    ck_assert(!rig.gone);
+    rig_fini(&rig);
+}
+END_TEST
+
+START_TEST(failure_before_the_head_is_left_to_the_user)
+{
+    struct rig rig;
+
+    rig_init(&rig, _i ? OK "Content-Le" : NULL);
+    rig.stub.on_request = say_and_close;
+    if (_i == 2)
+        rig.answer = OK CHUNKED "\r\nnonsense\r\n";
+    ask(&rig, "POST", "1.1");
+    UNTIL(&rig, rig.dones && has(&rig, "failed"));
+    ck_assert(has(&rig, "HTTP/1.1 502 "));
+    ck_assert(!rig.end.head_relayed);
+    ck_assert_int_eq(rig.end.result, VWI_UPSTREAM_RESET);
+    rig_fini(&rig);
+}
+END_TEST
+
+START_TEST(veto_stops_the_relay_and_the_user_replies)
+{
+    struct rig rig;
+
+    rig_init(&rig, OK "Content-Length: 10\r\n\r\nhalf");
+    rig.veto = true;
+    ask(&rig, "GET", "1.1");
+    UNTIL(&rig, rig.dones && has(&rig, "vetoed") && rig.stub.left == 1);
+    ck_assert_int_eq(rig.ends, 0);
+    ck_assert(!has(&rig, "half"));
+    rig_fini(&rig);
+}
+END_TEST
+
+START_TEST(client_that_leaves_frees_the_model_at_once)
+{
+    struct rig rig;
+
+    rig_init(&rig, _i ? OK CHUNKED "\r\n1\r\nx\r\n" : NULL);
+    ask(&rig, "POST", "1.1");
+    UNTIL(&rig, rig.stub.requests == 1 && (!_i || has(&rig, "\r\n\r\n")));
+    event_free(rig.read_ev);
+    rig.read_ev = NULL;
+    close(rig.fd);
+    rig.fd = -1;
+    UNTIL(&rig, rig.stub.left == 1);
+    ck_assert_int_eq(rig.dones, 1);
+    ck_assert(rig.gone);
+    ck_assert_int_eq(rig.ends, 0);
+    rig_fini(&rig);
+}
+END_TEST
+
+#define BIG_BYTES ((size_t)24 << 20)
+
+static void say_big(struct stub *stub, struct stub_conn *conn)
+{
+    char *big = calloc(1, BIG_BYTES), head[80];
+
+    (void)stub;
+    snprintf(head, sizeof head, OK "Content-Length: %zu\r\n\r\n", BIG_BYTES);
+    stub_say(conn, head);
+    stub_say_bytes(conn, big, BIG_BYTES);
+    free(big);
+}
+
+START_TEST(slow_client_holds_the_model_back)
+{
+    struct rig rig;
+    size_t head;
+
+    rig_init(&rig, NULL);
+    rig.stub.on_request = say_big;
+    event_del(rig.read_ev); /* the client does not read */
+    ask(&rig, "GET", "1.1");
+    UNTIL(&rig, rig.ex && vwi_exchange_backlog(rig.ex) >= VWI_EXCHANGE_HIGH_BYTES);
+    event_add(rig.read_ev, NULL);
+    while (!rig.dones) { /* Invariant: never more than the high mark and one read */
+        if (rig.ex && vwi_exchange_backlog(rig.ex) > rig.most_backlog)
+            rig.most_backlog = vwi_exchange_backlog(rig.ex);
+        event_base_loop(vwi_loop_base(rig.loop), EVLOOP_ONCE);
+    }
+    ck_assert_uint_le(rig.most_backlog, VWI_EXCHANGE_HIGH_BYTES + 64 * 1024);
+    head = (size_t)(strstr(rig.got.p, "\r\n\r\n") + 4 - rig.got.p);
+    UNTIL(&rig, rig.bytes >= head + BIG_BYTES);
+    ck_assert_uint_eq(rig.bytes, head + BIG_BYTES);
+    ck_assert_int_eq(rig.end.result, VWI_UPSTREAM_OK);
+    ck_assert_uint_eq(rig.end.bytes, BIG_BYTES);
+    rig_fini(&rig);
+}
+END_TEST
+
+START_TEST(no_memory_for_the_head_is_left_to_the_user)
+{
+    struct rig rig;
+
+    rig_init(&rig, OK "Content-Length: 2\r\n\r\nok");
+    rig.forget = true;
+    ask(&rig, "GET", "1.1");
+    UNTIL(&rig, rig.dones && has(&rig, "failed"));
+    ck_assert(!rig.end.head_relayed);
+    ck_assert_str_eq(rig.text, "out of memory");
+    rig_fini(&rig);
+}
+END_TEST
+
+START_TEST(start_survives_each_failed_allocation)
+{
+    bool ok = false;
+    int nth;
+
+    for (nth = 0; !ok; nth++) {
+        struct rig rig;
+
+        ck_assert_int_lt(nth, 20);
+        rig_init(&rig, OK "Content-Length: 2\r\n\r\nok");
+        rig.fail_nth = nth;
+        ask(&rig, "GET", "1.1");
+        UNTIL(&rig, rig.dones && (has(&rig, "failed") || has(&rig, "\r\n\r\nok")));
+        ok = has(&rig, "\r\n\r\nok");
+        rig_fini(&rig);
+    }
+    ck_assert_int_gt(nth, 3);
+}
+END_TEST
+
+START_TEST(next_request_on_the_same_connections_is_relayed)
+{
+    struct rig rig;
+    int i;
+
+    rig_init(&rig, OK "Content-Length: 2\r\n\r\nok");
+    for (i = 1; i <= 3; i++) {
+        ask(&rig, "POST", "1.1");
+        UNTIL(&rig, rig.dones == i && count(&rig, "\r\n\r\nok") == i);
+    }
+    ck_assert_int_eq(rig.stub.accepted, 1);
+    rig_fini(&rig);
+}
+END_TEST
+
+Suite *relay_suite(void);
+
+Suite *relay_suite(void)
+{
+    Suite *s = suite_create("relay");
+    TCase *tc = tcase_create("relay");
+
+    tcase_set_timeout(tc, 60);
+    tcase_add_test(tc, answer_is_relayed_without_hop_by_hop_headers);
+    tcase_add_loop_test(tc, framing_fits_the_client, 0, (int)VWI_ARRAY_LEN(framings));
+    tcase_add_test(tc, streamed_answer_goes_piece_by_piece);
+    tcase_add_test(tc, break_after_the_head_is_a_visible_cut);
+    tcase_add_loop_test(tc, event_stream_that_breaks_ends_with_an_error_event, 0, 2);
+    tcase_add_loop_test(tc, failure_before_the_head_is_left_to_the_user, 0, 3);
+    tcase_add_test(tc, veto_stops_the_relay_and_the_user_replies);
+    tcase_add_loop_test(tc, client_that_leaves_frees_the_model_at_once, 0, 2);
+    tcase_add_test(tc, slow_client_holds_the_model_back);
+    tcase_add_test(tc, no_memory_for_the_head_is_left_to_the_user);
+    tcase_add_test(tc, start_survives_each_failed_allocation);
+    tcase_add_test(tc, next_request_on_the_same_connections_is_relayed);
+    suite_add_tcase(s, tc);
+    return s;
+}
