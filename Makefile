@@ -26,6 +26,7 @@ LLHTTP_CFLAGS := -I/usr/share/include/llhttp
 LLHTTP_LIBS   :=
 LLHTTP_OBJS   := $(B)/llhttp/api.o $(B)/llhttp/http.o $(B)/llhttp/llhttp.o
 endif
+HAVE_LLHTTP   := pkg-config --exists libllhttp || test -f $(LLHTTP_SRC)/llhttp.c
 
 WARN  := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wcast-qual -Wformat=2 -Wvla
 ifeq ($(WERROR),1)
@@ -50,18 +51,30 @@ SIM_OBJS  := $(patsubst %.c,$(B)/%.o,$(wildcard tools/vastworker-sim.c tools/sim
 UNIT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/*.c))
 SCENE_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/scene/*.c))
 FUZZ      := $(patsubst tests/fuzz/fuzz_%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+EXAMPLES  := $(patsubst examples/%.c,$(B)/examples/%,$(wildcard examples/*.c))
+BENCH     := $(patsubst tools/bench/%.c,$(B)/bench/%,$(wildcard tools/bench/*.c))
 REPLAYS   := $(FUZZ:%=$(B)/tests/fuzz/replay_%)
 TOOLS     := $(if $(wildcard tools/vastworker-run.c),$(B)/vastworker-run) $(if $(wildcard tools/vastworker-sim.c),$(B)/vastworker-sim)
 TESTS     := $(B)/tests/unit/unit $(if $(SCENE_OBJS),$(B)/tests/scene/scene)
 
-.PHONY: all tests check demo bench asan tsan fuzz install uninstall dist format help clean docs deps
+.PHONY: all tests check demo bench asan tsan fuzz install uninstall dist format help clean docs deps testdeps force
 .DELETE_ON_ERROR:
 all: deps $(STATIC) $(B)/libvastworker.so $(PLUGINS) $(TOOLS)
-tests: all $(TESTS) $(TEST_PLUGINS) $(REPLAYS)
+tests: testdeps all $(TESTS) $(TEST_PLUGINS) $(REPLAYS) $(EXAMPLES)
 
+# Every object waits for these (order only: nothing is built again because of them), so the remedy is the only thing said.
 deps:
-	@pkg-config --exists $(PKGS) && { pkg-config --exists libllhttp || test -f $(LLHTTP_SRC)/llhttp.c; } || { \
-	  echo "make: a library is missing (needed: $(PKGS) and llhttp). Remedy: tools/bootstrap, which installs them through apt." >&2; exit 1; }
+	@command -v $(firstword $(CC)) >/dev/null && pkg-config --exists $(PKGS) 2>/dev/null && { $(HAVE_LLHTTP); } || { \
+	  echo "make: something is missing (needed: $(firstword $(CC)), pkg-config, $(PKGS), llhttp)." >&2; \
+	  echo "make: Remedy: tools/bootstrap, which installs what is missing through apt." >&2; exit 1; }
+testdeps: deps
+	@pkg-config --exists check || { echo "make: the unit test library check is missing. Remedy: tools/bootstrap." >&2; exit 1; }
+
+# The folder of plugins is compiled in: another PREFIX is another object.
+$(B)/prefix: force
+	@mkdir -p $(@D)
+	@echo '$(PREFIX)' | cmp -s - $@ || echo '$(PREFIX)' > $@
+$(B)/lib/flow/settings.o: $(B)/prefix
 
 $(STATIC): $(LIB_OBJS)
 	@mkdir -p $(@D)
@@ -75,15 +88,15 @@ $(B)/libvastworker.so: $(SHARED)
 	ln -sf $(notdir $(SHARED)) $(B)/libvastworker.so.$(SOMAJOR)
 	ln -sf libvastworker.so.$(SOMAJOR) $@
 
-$(B)/lib/%.o: lib/%.c
+$(B)/lib/%.o: lib/%.c | deps
 	@mkdir -p $(@D)
 	$(CC) $(LIB_FLAGS) -c -o $@ $<
 
-$(B)/llhttp/%.o: $(LLHTTP_SRC)/%.c
+$(LLHTTP_OBJS): $(B)/llhttp/%.o: | deps
 	@mkdir -p $(@D)
-	$(CC) -std=c11 -fPIC -fvisibility=hidden $(OPT) -DLLHTTP_STRICT_MODE=1 $(LLHTTP_CFLAGS) -w -c -o $@ $<
+	$(CC) -std=c11 -fPIC -fvisibility=hidden $(OPT) -DLLHTTP_STRICT_MODE=1 $(LLHTTP_CFLAGS) -w -c -o $@ $(LLHTTP_SRC)/$*.c
 
-$(B)/tools/%.o: tools/%.c
+$(B)/tools/%.o: tools/%.c | deps
 	@mkdir -p $(@D)
 	$(CC) $(LIB_FLAGS) -Itools -c -o $@ $<
 
@@ -93,17 +106,17 @@ $(B)/vastworker-run: $(RUN_OBJS) $(STATIC)
 $(B)/vastworker-sim: $(SIM_OBJS) $(STATIC)
 	$(CC) $(OPT) -o $@ $^ $(LDFLAGS) $(LIBS)
 
-# A plugin sees the installed headers and jansson, nothing else.
+# A plugin sees the installed headers and jansson, nothing else; what it does not call it does not ask the loader for.
 .SECONDEXPANSION:
-$(B)/plugins/%.so: $$(wildcard plugins/%/*.c) include/vastworker/plugin.h
+$(B)/plugins/%.so: $$(wildcard plugins/%/*.c) include/vastworker/plugin.h | deps
 	@mkdir -p $(@D)
-	$(CC) $(BASE_FLAGS) $(shell pkg-config --cflags jansson) -shared -o $@ $(filter %.c,$^) $(shell pkg-config --libs jansson) -lm
+	$(CC) $(BASE_FLAGS) $(shell pkg-config --cflags jansson) -shared -Wl,--as-needed -o $@ $(filter %.c,$^) $(shell pkg-config --libs jansson) -lm
 
-$(B)/tests/plugins/%.so: tests/plugins/%.c include/vastworker/plugin.h
+$(B)/tests/plugins/%.so: tests/plugins/%.c include/vastworker/plugin.h | deps
 	@mkdir -p $(@D)
-	$(CC) $(BASE_FLAGS) -shared -o $@ $< -lm
+	$(CC) $(BASE_FLAGS) -shared -Wl,--as-needed -o $@ $< -lm
 
-$(B)/tests/%.o: tests/%.c
+$(B)/tests/%.o: tests/%.c | testdeps
 	@mkdir -p $(@D)
 	$(CC) $(LIB_FLAGS) -Itests -Itools -I$(B)/tests $(shell pkg-config --cflags check) -DVWT_BUILD='"$(B)"' -c -o $@ $<
 
@@ -124,6 +137,15 @@ $(B)/tests/scene/scene: $(SCENE_OBJS) $(STATIC)
 $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/replay.o $(B)/tests/fuzz/fuzz_%.o $(STATIC)
 	$(CC) $(OPT) -o $@ $^ $(LDFLAGS) $(LIBS)
 
+# As a program of someone else: the public headers and the shared library.
+$(B)/examples/%: examples/%.c $(B)/libvastworker.so
+	@mkdir -p $(@D)
+	$(CC) -std=c11 $(OPT) $(WARN) $(CFLAGS) -Iinclude -MMD -MP -o $@ $< -L$(B) -Wl,-rpath,'$$ORIGIN/..' -lvastworker $(LDFLAGS)
+
+$(B)/bench/%: tools/bench/%.c
+	@mkdir -p $(@D)
+	$(CC) -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(CFLAGS) -MMD -MP -o $@ $< $(LDFLAGS)
+
 asan: ; $(MAKE) V=asan tests && tools/check/suite asan
 tsan: ; $(MAKE) V=tsan tests && tools/check/suite tsan
 
@@ -138,13 +160,14 @@ demo:
 
 bench:
 	tools/bootstrap --bench
-	$(MAKE) all
+	$(MAKE) all $(BENCH)
 	tools/bench/run
 
 # libFuzzer under clang, sources compiled apart: make fuzz T=envelope [FUZZ_S=60]
 FUZZ_S ?= 60
 fuzz:
 	@test -f tests/fuzz/fuzz_$(T).c || { echo "make fuzz T=name, with one of: $(FUZZ)" >&2; exit 2; }
+	@command -v clang >/dev/null || { echo "make fuzz: clang is missing. Remedy: install clang (Debian: clang and libclang-rt-14-dev)." >&2; exit 1; }
 	@mkdir -p build/fuzz/$(T)
 	clang -std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -pthread -w -Iinclude -Ilib -Itests $(PKG_CFLAGS) $(LLHTTP_CFLAGS) \
 	  -DLLHTTP_STRICT_MODE=1 -DVWI_PLUGIN_DIR='""' -o build/fuzz/fuzz_$(T) tests/fuzz/fuzz_$(T).c $(LIB_SRCS) $(if $(LLHTTP_OBJS),$(wildcard $(LLHTTP_SRC)/*.c)) $(LIBS)
@@ -180,7 +203,7 @@ dist:
 	@echo build/vastworker-$(VERSION).tar.gz
 
 format:
-	clang-format -i $(LIB_SRCS) $(wildcard lib/*/*.h include/vastworker/*.h tools/*.[ch] tests/*/*.[ch] plugins/*/*.c)
+	clang-format -i $(LIB_SRCS) $(wildcard lib/*/*.h include/vastworker/*.h tools/*.[ch] tests/*/*.[ch] plugins/*/*.c examples/*.c tools/bench/*.c)
 
 clean:
 	rm -rf build
@@ -196,4 +219,5 @@ help:
 	@echo "make docs       regenerate docs/config.md and docs/config.schema.json"
 	@echo "make dist format clean"
 
--include $(shell find build -name '*.d' 2>/dev/null)
+# What each object included when it was last built; a header that is gone is no error (-MP).
+-include $(shell find $(B) -name '*.d' 2>/dev/null)
