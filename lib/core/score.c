@@ -1,0 +1,81 @@
+/* The remembered score is three lines of text; anything unexpected in it means "measure anew", never a wrong capacity. */
+#include "core/score.h"
+
+#include <math.h>
+#include <openssl/evp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/vwi.h"
+
+#define HEAD "vastworker score 1\n"
+#define HEX_LEN 64
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+double vwi_score_median(double *rounds, size_t count)
+{
+    size_t skip = 0, left;
+
+    if (!count)
+        return 0;
+    qsort(rounds, count, sizeof *rounds, by_value);
+    while (skip < count && !(rounds[skip] > 0))
+        skip++;
+    left = count - skip;
+    if (!left)
+        return 0;
+    rounds += skip;
+    return left % 2 ? rounds[left / 2] : (rounds[left / 2 - 1] + rounds[left / 2]) / 2;
+}
+
+static bool digest(const char *key, char hex[HEX_LEN + 1])
+{
+    unsigned char md[32];
+    unsigned len = sizeof md;
+    size_t i;
+
+    if (EVP_Digest(key, strlen(key), md, &len, EVP_sha256(), NULL) != 1 || len != sizeof md)
+        return false;
+    for (i = 0; i < sizeof md; i++)
+        snprintf(hex + 2 * i, 3, "%02x", md[i]);
+    return true;
+}
+
+bool vwi_score_render(const char *key, double score, struct vwi_text *ret)
+{
+    char hex[HEX_LEN + 1];
+
+    return digest(key, hex) && vwi_text_addf(ret, HEAD "%s\n%.17g\n", hex, score);
+}
+
+vw_err vwi_score_parse(struct vwi_span text, const char *key, double *ret_score, vw_error_t *why)
+{
+    const size_t head_len = strlen(HEAD);
+    char hex[HEX_LEN + 1], number[40], *end;
+    size_t len;
+    double score;
+
+    if (text.len < head_len + HEX_LEN + 2 || memcmp(text.p, HEAD, head_len) != 0 || text.p[head_len + HEX_LEN] != '\n')
+        return vwi_fail(why, VW_E_PARSE, "not a remembered score");
+    if (!digest(key, hex))
+        return vwi_fail(why, VW_E_NOMEM, "SHA-256 failed");
+    if (memcmp(text.p + head_len, hex, HEX_LEN) != 0)
+        return vwi_fail(why, VW_E_STATE, "measured for another configuration");
+    len = text.len - (head_len + HEX_LEN + 1);
+    if (len >= sizeof number)
+        return vwi_fail(why, VW_E_PARSE, "not a remembered score");
+    memcpy(number, text.p + head_len + HEX_LEN + 1, len);
+    number[len] = '\0';
+    score = strtod(number, &end);
+    if (end == number || *end != '\n' || end[1] != '\0' || end + 1 != number + len || !isfinite(score) || score <= 0)
+        return vwi_fail(why, VW_E_PARSE, "not a remembered score");
+    *ret_score = score;
+    return VW_OK;
+}

@@ -1,0 +1,19 @@
+/* Small files whole: read with a bound, written so that a reader sees the old or the new, never half. */
+#ifndef VWI_IO_FILE_H
+#define VWI_IO_FILE_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#include <vastworker/err.h>
+
+#include "base/text.h"
+
+/* Appends to ret. VW_E_IO names the path; a file over max bytes, or one that is not regular, is refused. */
+vw_err vwi_file_read(const char *path, size_t max, struct vwi_text *ret, vw_error_t *why);
+/* Temporary file beside path, fsync, rename. mode is not narrowed by the umask. */
+vw_err vwi_file_write(const char *path, const char *data, size_t len, mode_t mode, vw_error_t *why);
+/* The directory and its missing parents, as mkdir -p. */
+vw_err vwi_dir_make(const char *path, mode_t mode, vw_error_t *why);
+
+#endif

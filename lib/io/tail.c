@@ -1,0 +1,366 @@
+/*
+ * One descriptor for the file, one for inotify (file and directory), and a slow timer beside them for filesystems that do not
+ * tell. Whatever wakes us, one function looks: read to the end, then ask whether the path still names this file.
+ * The odd thing: an old file is left only when its successor has a first byte, because a writer that is told to reopen goes on
+ * writing to the old name in between.
+ */
+#include "io/tail.h"
+
+#include <errno.h>
+#include <event2/event.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/vwi.h"
+
+#define TURN_BYTES (256u * 1024)              /* read in one turn of the loop */
+#define BUF_BYTES (VWI_TAIL_LINE_MAX + 2)     /* the longest line and its CR LF */
+#define POLL_MS 1000                          /* beside inotify */
+#define POLL_BLIND_MS 250                     /* without it */
+#define DIR_EVENTS (IN_CREATE | IN_MOVED_TO | IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR)
+#define FILE_EVENTS (IN_MODIFY | IN_ATTRIB | IN_MOVE_SELF)
+
+struct vwi_tail {
+    struct vwi_loop *loop;
+    struct vwi_tail_events events;
+    void *arg;
+    char *path, *dir;
+    const char *name;      /* last part of path */
+    int fd, notify_fd;
+    int dir_wd, file_wd, next_wd; /* -1: not watched; next: the file that path names while we still read an older one */
+    struct event *notify_ev;
+    struct vwi_timer timer;
+    uint64_t offset;       /* what was read of this file */
+    char *buf;
+    size_t held;           /* bytes of an unfinished line in buf */
+    bool skipping;         /* behind the cut of a long line, until its end */
+    bool dead;
+    int said_errno;        /* UNREADABLE is said once for each reason */
+    struct vwi_tail_counts counts;
+    struct vwi_burial burial;
+};
+
+static void note(struct vwi_tail *t, enum vwi_tail_note what, int sys_errno)
+{
+    if (t->events.on_note && !t->dead)
+        t->events.on_note(t->arg, what, sys_errno);
+}
+
+static void give(struct vwi_tail *t, const char *line, size_t len)
+{
+    if (t->dead)
+        return;
+    t->counts.lines++;
+    t->events.on_line(t->arg, line, len);
+}
+
+/* One line without its newline; cut when it is too long after its CR is gone. */
+static void give_line(struct vwi_tail *t, const char *line, size_t len)
+{
+    while (len > 0 && *line == '\0') {
+        line++;
+        len--;
+    }
+    if (len > 0 && line[len - 1] == '\r')
+        len--;
+    if (len > VWI_TAIL_LINE_MAX) {
+        len = VWI_TAIL_LINE_MAX;
+        t->counts.long_lines++;
+        note(t, VWI_TAIL_LONG_LINE, 0);
+    }
+    give(t, line, len);
+}
+
+/* What is in buf without an end yet; moved to the front, or cut when there is no room for more. */
+static void hold(struct vwi_tail *t, const char *rest, size_t len)
+{
+    while (len > 0 && *rest == '\0') { /* the hole behind a truncation must not count as a long line */
+        rest++;
+        len--;
+    }
+    if (t->skipping)
+        len = 0;
+    memmove(t->buf, rest, len);
+    t->held = len;
+    if (len == BUF_BYTES) {
+        t->skipping = true;
+        t->held = 0;
+        give_line(t, t->buf, len);
+    }
+}
+
+static void split(struct vwi_tail *t, size_t fresh)
+{
+    char *p = t->buf, *end = t->buf + t->held + fresh;
+    char *scan = t->buf + t->held; /* what was held has no newline */
+
+    while (!t->dead) {
+        char *nl = memchr(scan, '\n', (size_t)(end - scan));
+
+        if (!nl)
+            break;
+        if (!t->skipping)
+            give_line(t, p, (size_t)(nl - p));
+        t->skipping = false;
+        p = scan = nl + 1;
+    }
+    hold(t, p, (size_t)(end - p));
+}
+
+static void forget_line(struct vwi_tail *t)
+{
+    t->held = 0;
+    t->skipping = false;
+}
+
+static void unwatch(struct vwi_tail *t, int *wd)
+{
+    if (*wd >= 0)
+        inotify_rm_watch(t->notify_fd, *wd); /* may be gone already with its file */
+    *wd = -1;
+}
+
+/* Watches what path names now. */
+static void watch_path(struct vwi_tail *t, int *wd, uint32_t mask)
+{
+    int fresh = t->notify_fd >= 0 ? inotify_add_watch(t->notify_fd, wd == &t->dir_wd ? t->dir : t->path, mask) : -1;
+
+    if (fresh != *wd)
+        unwatch(t, wd);
+    *wd = fresh;
+}
+
+static void watch_dir(struct vwi_tail *t)
+{
+    if (t->dir_wd < 0)
+        watch_path(t, &t->dir_wd, DIR_EVENTS);
+}
+
+static void leave_file(struct vwi_tail *t)
+{
+    if (t->fd >= 0)
+        close(t->fd);
+    t->fd = -1;
+    t->offset = 0;
+    forget_line(t);
+    unwatch(t, &t->file_wd);
+    t->file_wd = t->next_wd; /* usually the file opened next; if not, opening replaces it */
+    t->next_wd = -1;
+}
+
+static bool open_file(struct vwi_tail *t)
+{
+    struct stat st;
+    int cause = 0;
+
+    t->fd = open(t->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (t->fd < 0)
+        cause = errno;
+    else if (fstat(t->fd, &st) != 0)
+        cause = errno;
+    else if (S_ISDIR(st.st_mode))
+        cause = EISDIR;
+    if (cause) {
+        leave_file(t);
+        if (cause != ENOENT && cause != ENOTDIR && cause != t->said_errno)
+            note(t, VWI_TAIL_UNREADABLE, cause);
+        t->said_errno = cause;
+        return false;
+    }
+    t->said_errno = 0;
+    t->offset = 0;
+    watch_path(t, &t->file_wd, FILE_EVENTS);
+    note(t, VWI_TAIL_OPENED, 0);
+    return !t->dead;
+}
+
+/* Reads on until the end or the turn's budget. True at the end. */
+static bool read_on(struct vwi_tail *t, size_t *budget)
+{
+    while (*budget > 0 && !t->dead) {
+        size_t room = BUF_BYTES - t->held;
+        ssize_t n = read(t->fd, t->buf + t->held, room < *budget ? room : *budget);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return true;
+        *budget -= (size_t)n;
+        t->offset += (uint64_t)n;
+        split(t, (size_t)n);
+    }
+    return false;
+}
+
+enum turn { TURN_WAIT, TURN_AGAIN };
+
+/* At the end of the file: has it shrunk, or does the path name another file with something in it? */
+static enum turn look_around(struct vwi_tail *t, bool *drained)
+{
+    struct stat here, there;
+
+    if (fstat(t->fd, &here) != 0)
+        return TURN_WAIT;
+    if (S_ISREG(here.st_mode) && (uint64_t)here.st_size < t->offset) {
+        if (lseek(t->fd, 0, SEEK_SET) != 0)
+            return TURN_WAIT;
+        t->offset = 0;
+        forget_line(t);
+        t->counts.truncated++;
+        note(t, VWI_TAIL_TRUNCATED, 0);
+        return TURN_AGAIN;
+    }
+    if (stat(t->path, &there) != 0 || (there.st_dev == here.st_dev && there.st_ino == here.st_ino)) {
+        *drained = false;
+        return TURN_WAIT;
+    }
+    if (there.st_size == 0) {
+        watch_path(t, &t->next_wd, FILE_EVENTS); /* to hear its first byte */
+        *drained = false;
+        return stat(t->path, &there) == 0 && there.st_size > 0 ? TURN_AGAIN : TURN_WAIT;
+    }
+    if (!*drained) {
+        *drained = true; /* seen after the last read: read once more, then nothing is left behind */
+        return TURN_AGAIN;
+    }
+    if (t->held > 0 && !t->skipping)
+        give_line(t, t->buf, t->held);
+    leave_file(t);
+    t->counts.rotated++;
+    note(t, VWI_TAIL_ROTATED, 0);
+    return TURN_AGAIN;
+}
+
+static void look(void *arg)
+{
+    struct vwi_tail *t = arg;
+    size_t budget = TURN_BYTES;
+    bool drained = false;
+    enum turn turn = TURN_AGAIN;
+
+    watch_dir(t); /* first, so that no creation falls between looking and watching */
+    while (turn == TURN_AGAIN && budget > 0 && !t->dead) {
+        if (t->fd < 0 && !open_file(t))
+            break;
+        turn = read_on(t, &budget) ? look_around(t, &drained) : TURN_AGAIN;
+    }
+    if (t->dead)
+        return;
+    if (t->fd >= 0 && budget == 0)
+        vwi_timer_start(&t->timer, 0);
+    else
+        vwi_timer_start(&t->timer, t->dir_wd >= 0 && (t->fd < 0 || t->file_wd >= 0) ? POLL_MS : POLL_BLIND_MS);
+}
+
+/* True when the event says something about our file. */
+static bool concerns(struct vwi_tail *t, const struct inotify_event *ev)
+{
+    if (ev->wd == t->dir_wd && !(ev->mask & IN_Q_OVERFLOW)) {
+        if (ev->mask & (IN_MOVE_SELF | IN_DELETE_SELF | IN_IGNORED)) {
+            unwatch(t, &t->dir_wd); /* path leads through another directory now, or will */
+            return true;
+        }
+        return ev->len > 0 && strcmp(ev->name, t->name) == 0;
+    }
+    if ((ev->mask & IN_IGNORED) && ev->wd == t->file_wd)
+        t->file_wd = -1;
+    if ((ev->mask & IN_IGNORED) && ev->wd == t->next_wd)
+        t->next_wd = -1;
+    return true;
+}
+
+static void on_notify(evutil_socket_t fd, short what, void *arg)
+{
+    struct vwi_tail *t = arg;
+    char buf[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+    bool ours = false;
+    ssize_t n, at = 0;
+
+    (void)what;
+    n = read(fd, buf, sizeof buf);
+    while (n - at >= (ssize_t)sizeof(struct inotify_event)) {
+        const struct inotify_event *ev = (const void *)(buf + at);
+
+        ours = concerns(t, ev) || ours;
+        at += (ssize_t)sizeof *ev + (ssize_t)ev->len;
+    }
+    if (ours)
+        look(t);
+}
+
+/* Without inotify (a limit was reached, a kernel without it) the timer alone is used. */
+static void start_notify(struct vwi_tail *t)
+{
+    t->notify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+    if (t->notify_fd < 0)
+        return;
+    t->notify_ev = event_new(vwi_loop_base(t->loop), t->notify_fd, EV_READ | EV_PERSIST, on_notify, t);
+    if (t->notify_ev && event_add(t->notify_ev, NULL) == 0)
+        return;
+    if (t->notify_ev)
+        event_free(t->notify_ev);
+    t->notify_ev = NULL;
+    close(t->notify_fd);
+    t->notify_fd = -1;
+}
+
+static void free_tail(void *arg)
+{
+    struct vwi_tail *t = arg;
+
+    vwi_free(t->buf);
+    vwi_free(t->path);
+    vwi_free(t->dir);
+    vwi_free(t);
+}
+
+vw_err vwi_tail_create(struct vwi_loop *loop, const char *path, const struct vwi_tail_events *events, void *arg,
+                       struct vwi_tail **ret, vw_error_t *why)
+{
+    const char *slash = strrchr(path, '/');
+    struct vwi_tail *t = vwi_zalloc(sizeof *t);
+
+    if (!t)
+        return vwi_fail(why, VW_E_NOMEM, "%s: out of memory", path);
+    t->loop = loop;
+    t->events = *events;
+    t->arg = arg;
+    t->fd = t->notify_fd = t->dir_wd = t->file_wd = t->next_wd = -1;
+    t->path = vwi_strdup(path);
+    t->dir = !slash ? vwi_strdup(".") : vwi_strndup(path, slash == path ? 1 : (size_t)(slash - path));
+    t->buf = vwi_alloc(BUF_BYTES);
+    if (!t->path || !t->dir || !t->buf || vwi_timer_init(&t->timer, loop, look, t) != VW_OK) {
+        vwi_timer_fini(&t->timer);
+        free_tail(t);
+        return vwi_fail(why, VW_E_NOMEM, "%s: out of memory", path);
+    }
+    t->name = slash ? t->path + (slash - path) + 1 : t->path;
+    start_notify(t);
+    vwi_timer_start(&t->timer, 0);
+    *ret = t;
+    return VW_OK;
+}
+
+void vwi_tail_destroy(struct vwi_tail *t)
+{
+    if (!t || t->dead)
+        return;
+    t->dead = true;
+    vwi_timer_fini(&t->timer);
+    if (t->notify_ev)
+        event_free(t->notify_ev);
+    if (t->notify_fd >= 0)
+        close(t->notify_fd);
+    if (t->fd >= 0)
+        close(t->fd);
+    t->notify_fd = t->fd = -1;
+    vwi_loop_bury(t->loop, &t->burial, free_tail, t); /* we may be inside one of its events */
+}
+
+const char *vwi_tail_path(const struct vwi_tail *t) { return t->path; }
+struct vwi_tail_counts vwi_tail_counts(const struct vwi_tail *t) { return t->counts; }
