@@ -1,0 +1,55 @@
+#include "flow/describe.h"
+
+#include "io/plugin.h"
+
+static void describe_handler(struct vwi_text *out, const struct vwi_config *config, const struct vwi_handler *handler)
+{
+    const struct vwi_handler_conf *conf = handler->conf;
+    const struct vwi_lane_conf *lane = &config->handlers.lanes[conf->lane];
+    size_t i;
+
+    vwi_text_addf(out, "handler %s: ", conf->route);
+    for (i = 0; i < conf->methods.count; i++)
+        vwi_text_addf(out, "%s%s", i ? ", " : "", conf->methods.items[i]);
+    vwi_text_addf(out, "; auth %s", conf->auth == VWI_AUTH_VAST ? "vast" : conf->auth == VWI_AUTH_BEARER ? "bearer" : "none");
+    if (handler->calculator)
+        vwi_text_addf(out, "; workload by plugin %s %s (%s)", conf->workload.plugin, vwi_plugin_version(handler->calculator),
+                      vwi_plugin_path(handler->calculator));
+    else if (conf->workload.kind == VWI_WORKLOAD_CONSTANT)
+        vwi_text_addf(out, "; workload %g", conf->workload.value);
+    else if (conf->workload.kind == VWI_WORKLOAD_BYTES)
+        vwi_text_addf(out, "; workload 1 per %g bytes", conf->workload.value);
+    else
+        vwi_text_addf(out, "; workload by %s %s", conf->workload.kind == VWI_WORKLOAD_FIELD ? "field" : "count", conf->workload.pointer);
+    if (conf->control)
+        vwi_text_adds(out, "; control: never queues, never counts");
+    else if (lane->max_concurrency)
+        vwi_text_addf(out, "; %u at a time in lane \"%s\"", lane->max_concurrency, lane->name);
+    else
+        vwi_text_adds(out, "; any number at a time");
+    if (conf->benchmark)
+        vwi_text_adds(out, "; benchmarked");
+    vwi_text_adds(out, "\n");
+}
+
+void vwi_describe(const struct vwi_config *config, const struct vwi_handler *handlers, unsigned port, struct vwi_text *out)
+{
+    size_t i;
+
+    vwi_text_addf(out, "mode: %s\n", config->platform ? "platform" : "local");
+    vwi_text_addf(out, "listens on port %u for a model server at %s\n", port, config->model.authority);
+    if (config->auth.advertised_url)
+        vwi_text_addf(out, "advertised as %s\n", config->auth.advertised_url);
+    for (i = 0; i < config->handlers.count; i++)
+        describe_handler(out, config, &handlers[i]);
+    for (i = 0; i < config->report.addresses.count; i++)
+        vwi_text_addf(out, "reports to %s\n", config->report.addresses.items[i]);
+    if (!config->report.enabled)
+        vwi_text_adds(out, "reports to nobody\n");
+    for (i = 0; i < config->ready.log_files.count; i++)
+        vwi_text_addf(out, "watches the log %s for %zu load, %zu error and %zu info patterns\n", config->ready.log_files.items[i],
+                      config->ready.on_load.count, config->ready.on_error.count, config->ready.on_info.count);
+    if (config->ready.health_path)
+        vwi_text_addf(out, "probes the model at %s\n", config->ready.health_path);
+    vwi_text_adds(out, "the configuration is good\n");
+}

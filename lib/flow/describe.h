@@ -1,0 +1,11 @@
+/* What a worker with this configuration would do, in sentences; for --check. */
+#ifndef VWI_FLOW_DESCRIBE_H
+#define VWI_FLOW_DESCRIBE_H
+
+#include "base/text.h"
+#include "core/config.h"
+#include "flow/handler.h"
+
+void vwi_describe(const struct vwi_config *config, const struct vwi_handler *handlers, unsigned port, struct vwi_text *out);
+
+#endif

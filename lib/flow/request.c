@@ -1,0 +1,599 @@
+/*
+ * The life of a request, in the order it happens:
+ *
+ *   arrive -> [credentials, authenticate, session, parse, weigh, admit] -> start -> wait -> run -> answer -> settle -> leave
+ *
+ * The bracket runs without waiting; the order of its verdicts is a contract (design: 404, 405, 422, 401, 503, 410, 422, 503, 429).
+ * After it the only ways forward are the on_* functions, and every way out goes through settle(), which books exactly once.
+ * A request is freed when its exchange is over (on_client_done), which comes after settling or brings it about.
+ */
+#include "flow/request.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/vwi.h"
+#include "core/envelope.h"
+#include "core/payload.h"
+#include "flow/admin.h"
+#include "flow/forward.h"
+#include "flow/request_state.h"
+#include "flow/respond.h"
+#include "io/plugin.h"
+#include "io/relay.h"
+
+struct request {
+    struct vwi_list node; /* in desk->own.requests */
+    struct vwi_list turn; /* in desk->own.turns */
+    struct vwi_ticket ticket;
+    struct vwi_entry entry;
+    struct vwi_desk *desk;
+    struct vwi_exchange *ex; /* NULL once the exchange is over */
+    struct vwi_handler *handler;
+    struct vwi_relay *relay;
+    struct vwi_envelope envelope;
+    struct vwi_span body; /* for the model */
+    void *parsed;         /* owns body when the parser made a new one */
+    struct vwi_text auth_json; /* of X-Vast-Auth, which the envelope's spans point into */
+    struct vwi_work work;
+    enum vwi_request_state state;
+    bool enveloped;
+};
+
+static void run(struct request *rq);
+static void give_turns(struct vwi_desk *desk);
+static void expire(struct vwi_desk *desk);
+
+static void go(struct request *rq, enum vwi_request_state to)
+{
+    if (VWI_EXPECT(vwi_request_state_allows(rq->state, to)))
+        rq->state = to;
+}
+
+static size_t route_of(const struct request *rq) { return (size_t)(rq->handler - rq->desk->handlers); }
+
+/* ---- refusals: verdicts before anything is counted as started ---- */
+
+/* Verdicts 3 to 7. */
+static bool refuse(struct request *rq, enum vwi_reason reason, const char *message)
+{
+    vwi_ledger_refuse(rq->desk->ledger, route_of(rq), reason);
+    vwi_log_debug(rq->desk->log, "%s: refused: %s", rq->handler->conf->route, vwi_reason_code(reason));
+    vwi_respond_refuse(rq->ex, reason, message, 0);
+    go(rq, VWI_REQUEST_SETTLED);
+    return false;
+}
+
+/* The same with the platform's own body. */
+static bool refuse_as_platform(struct request *rq, enum vwi_reason reason, const char *json, size_t len)
+{
+    vwi_ledger_refuse(rq->desk->ledger, route_of(rq), reason);
+    vwi_respond_platform(rq->ex, reason, json, len);
+    go(rq, VWI_REQUEST_SETTLED);
+    return false;
+}
+
+/* Verdicts 9 and 10: the control plane hears of these. */
+static bool reject(struct request *rq, enum vwi_reason reason, double retry_after_s)
+{
+    vwi_ledger_reject(rq->desk->ledger, &rq->work, reason, vwi_wall_s());
+    if (rq->desk->report)
+        vwi_report_settled(rq->desk->report);
+    if (reason == VWI_REASON_DRAINING)
+        vwi_exchange_close_after(rq->ex);
+    vwi_respond_refuse(rq->ex, reason, NULL, retry_after_s);
+    go(rq, VWI_REQUEST_SETTLED);
+    return false;
+}
+
+/* ---- the bracket ---- */
+
+static bool envelope_verdict(struct request *rq, enum vwi_envelope_verdict verdict, struct vwi_text *json)
+{
+    bool ok = verdict == VWI_ENVELOPE_OK;
+
+    if (!ok && (verdict == VWI_ENVELOPE_NOMEM || json->failed))
+        refuse(rq, VWI_REASON_INTERNAL, NULL);
+    else if (!ok)
+        refuse_as_platform(rq, verdict == VWI_ENVELOPE_INVALID_JSON ? VWI_REASON_INVALID_JSON : VWI_REASON_INVALID_ENVELOPE, json->p,
+                           json->len);
+    vwi_text_fini(json);
+    return ok;
+}
+
+static bool read_auth_header(struct request *rq, struct vwi_span header, const struct vwi_envelope_rules *rules)
+{
+    struct vwi_text answer = VWI_TEXT_INIT;
+    struct vwi_span json;
+
+    if (vwi_base64_decode(header, true, &rq->auth_json) != VW_OK)
+        return refuse(rq, VWI_REASON_INVALID_ENVELOPE, "X-Vast-Auth: not base64; send the base64 of auth_data's JSON.");
+    json = (struct vwi_span){ rq->auth_json.p ? rq->auth_json.p : "", rq->auth_json.len };
+    return envelope_verdict(rq, vwi_auth_data_parse(json, rules, &rq->envelope, &answer), &answer);
+}
+
+static struct vwi_span query_of(struct vwi_span target)
+{
+    const char *mark = memchr(target.p, '?', target.len);
+
+    return mark ? (struct vwi_span){ mark + 1, (size_t)(target.p + target.len - mark - 1) } : (struct vwi_span){ "", 0 };
+}
+
+static void take_plain_session(struct request *rq)
+{
+    struct vwi_span id = vwi_exchange_header(rq->ex, "x-vast-session");
+
+    if (!id.p)
+        return;
+    rq->envelope.has_session = true;
+    rq->envelope.session_id = id;
+}
+
+/* Unsecured: an envelope where the body is JSON with a payload, else a plain request. */
+static bool read_loose(struct request *rq, const struct vwi_envelope_rules *rules)
+{
+    struct vwi_text answer = VWI_TEXT_INIT;
+    enum vwi_envelope_verdict verdict = vwi_envelope_parse(rq->body, rules, &rq->envelope, &answer);
+
+    if (verdict == VWI_ENVELOPE_PLAIN || verdict == VWI_ENVELOPE_INVALID_JSON) {
+        vwi_text_fini(&answer);
+        take_plain_session(rq);
+        return true;
+    }
+    rq->enveloped = verdict == VWI_ENVELOPE_OK;
+    return envelope_verdict(rq, verdict, &answer);
+}
+
+/* Verdict 4: which form is it, and is it whole? */
+static bool read_credentials(struct request *rq)
+{
+    const struct vwi_auth_conf *auth = rq->desk->auth;
+    struct vwi_envelope_rules rules = { auth->json_max_depth, auth->unsecured };
+    struct vwi_span header, query;
+    struct vwi_text answer = VWI_TEXT_INIT;
+
+    rq->body = vwi_exchange_body(rq->ex);
+    if (rq->handler->conf->auth != VWI_AUTH_VAST)
+        return true;
+    header = vwi_exchange_header(rq->ex, "x-vast-auth");
+    if (header.p) {
+        take_plain_session(rq);
+        return read_auth_header(rq, header, &rules);
+    }
+    query = query_of(vwi_exchange_target(rq->ex));
+    if (query.len) {
+        enum vwi_envelope_verdict verdict = vwi_auth_data_from_query(query, &rules, &rq->envelope, &answer);
+
+        if (verdict != VWI_ENVELOPE_OK || rq->envelope.auth.present) {
+            take_plain_session(rq);
+            return envelope_verdict(rq, verdict, &answer);
+        }
+        vwi_text_fini(&answer);
+        vwi_envelope_fini(&rq->envelope);
+    }
+    if (auth->unsecured)
+        return read_loose(rq, &rules);
+    rq->enveloped = true;
+    return envelope_verdict(rq, vwi_envelope_parse(rq->body, &rules, &rq->envelope, &answer), &answer);
+}
+
+/* Verdict 5. */
+static bool authenticate(struct request *rq)
+{
+    struct vwi_desk *desk = rq->desk;
+    const char *url = desk->auth->strict_url ? desk->auth->advertised_url : NULL;
+    struct vwi_span expected = { url, url ? strlen(url) : 0 };
+
+    if (rq->handler->conf->auth != VWI_AUTH_VAST || desk->auth->unsecured)
+        return true;
+    switch (vwi_verifier_judge(desk->verifier, expected, rq->envelope.auth.url, rq->envelope.auth.signature)) {
+    case VWI_AUTH_GOOD:
+        return true;
+    case VWI_AUTH_NO_KEY:
+        return refuse(rq, VWI_REASON_KEY_UNAVAILABLE, NULL);
+    case VWI_AUTH_FOREIGN_URL:
+        return refuse(rq, VWI_REASON_FOREIGN_URL, NULL);
+    case VWI_AUTH_BAD_SIGNATURE:
+        break;
+    }
+    vwi_pubkey_doubt(desk->pubkey);
+    return refuse(rq, VWI_REASON_BAD_SIGNATURE, NULL);
+}
+
+/* Verdict 6. No session was ever created in this version, so every id is unknown. */
+static bool find_session(struct request *rq)
+{
+    static const char unknown[] = "{\"error\": \"invalid session\"}";
+
+    if (!rq->envelope.has_session)
+        return true;
+    return refuse_as_platform(rq, VWI_REASON_INVALID_SESSION, unknown, sizeof unknown - 1);
+}
+
+/* Verdict 7. */
+static bool parse(struct request *rq)
+{
+    vw_error_t why = { VW_OK, "" };
+    struct vwi_span payload = rq->enveloped ? rq->envelope.payload : rq->body;
+
+    rq->body = payload;
+    if (!rq->handler->conf->parser || (!rq->enveloped && !vwi_json_valid(payload, rq->desk->auth->json_max_depth)))
+        return true;
+    if (vwi_handler_parse(rq->handler, payload, &rq->body, &rq->parsed, &why) == VW_OK)
+        return true;
+    return refuse(rq, VWI_REASON_PARSER_REFUSED, why.text[0] ? why.text : NULL);
+}
+
+/* Step 8. A calculator that reads JSON gets an empty text for a plain body that is none. */
+static void weigh(struct request *rq)
+{
+    enum vwi_workload_kind kind = rq->handler->conf->workload.kind;
+    bool reads_json = kind == VWI_WORKLOAD_PLUGIN || kind == VWI_WORKLOAD_FIELD || kind == VWI_WORKLOAD_COUNT;
+    struct vwi_span payload = rq->body;
+
+    if (reads_json && !rq->enveloped && !rq->parsed && !vwi_json_valid(payload, rq->desk->auth->json_max_depth))
+        payload = (struct vwi_span){ "null", 4 };
+    rq->work.kind = rq->handler->conf->control ? VWI_WORK_CONTROL : VWI_WORK_PLAIN;
+    rq->work.route = route_of(rq);
+    rq->work.workload = vwi_handler_weigh(rq->handler, payload, rq->body.len);
+    rq->work.has_request_idx = rq->envelope.auth.has & VWI_AUTH_REQUEST_IDX;
+    rq->work.request_idx = rq->envelope.auth.request_idx;
+}
+
+/* Verdicts 9 and 10. Control handlers serve in every state: they are how clients follow work that was accepted. */
+static bool admit(struct request *rq)
+{
+    struct vwi_desk *desk = rq->desk;
+    const struct vwi_handler_conf *conf = rq->handler->conf;
+    struct vwi_ready_view ready = vwi_startup_view(desk->startup);
+    double wait_s;
+
+    if (conf->control)
+        return true;
+    if (ready.state == VWI_STATE_DRAINING)
+        return reject(rq, VWI_REASON_DRAINING, 0);
+    if (!vwi_state_serves(ready.state))
+        return reject(rq, VWI_REASON_NOT_READY, 0);
+    if (!conf->has_max_queue_time)
+        return true;
+    wait_s = vwi_queue_predicted_wait(vwi_ledger_waiting_load(desk->ledger), ready.capacity_known ? ready.max_perf : 0);
+    if (conf->max_queue_time_s > 0 ? wait_s > conf->max_queue_time_s : !vwi_queue_would_run(desk->queue, conf->lane))
+        return reject(rq, VWI_REASON_PREDICTED_WAIT, wait_s - conf->max_queue_time_s);
+    return true;
+}
+
+/* ---- after the bracket ---- */
+
+static void free_request(struct request *rq)
+{
+    struct vwi_desk *desk = rq->desk;
+
+    vwi_list_del(&rq->node);
+    vwi_envelope_fini(&rq->envelope);
+    vwi_text_fini(&rq->auth_json);
+    vwi_plugin_free(rq->parsed);
+    vwi_free(rq);
+    if (vwi_list_empty(&desk->own.requests) && desk->on_idle)
+        desk->on_idle(desk->on_idle_arg);
+}
+
+static void watch_deadline(struct vwi_desk *desk)
+{
+    int64_t at_ms = vwi_queue_next_deadline(desk->queue);
+    int64_t now_ms = vwi_mono_ms();
+
+    if (at_ms < 0)
+        vwi_timer_stop(&desk->own.deadline);
+    else
+        vwi_timer_start(&desk->own.deadline, at_ms > now_ms ? at_ms - now_ms : 0);
+}
+
+/* The one place that books. What it frees: the place or slot, and the model connection if one is still held. */
+static void settle(struct request *rq, enum vwi_outcome outcome)
+{
+    struct vwi_desk *desk = rq->desk;
+    struct vwi_ticket *next;
+
+    if (rq->state == VWI_REQUEST_SETTLED)
+        return;
+    go(rq, VWI_REQUEST_SETTLED);
+    if (rq->relay)
+        vwi_relay_cancel(rq->relay);
+    rq->relay = NULL;
+    vwi_ledger_settle(desk->ledger, &rq->entry, outcome, vwi_wall_s(), vwi_mono_us());
+    vwi_log_debug(desk->log, "%s: %s, workload %g", rq->handler->conf->route, vwi_outcome_name(outcome), rq->work.workload);
+    if (desk->report)
+        vwi_report_settled(desk->report);
+    vwi_list_del(&rq->turn);
+    if (outcome != VWI_OUTCOME_QUEUE_TIMEOUT)
+        expire(desk); /* so that the turn goes to one whose time is not up */
+    next = vwi_queue_leave(desk->queue, &rq->ticket);
+    if (next)
+        vwi_list_add(&desk->own.turns, &VWI_CONTAINER(next, struct request, ticket)->turn);
+    give_turns(desk);
+}
+
+/* A loop, not a recursion: a turn that fails at once gives the next one. */
+static void give_turns(struct vwi_desk *desk)
+{
+    if (desk->own.giving)
+        return;
+    desk->own.giving = true;
+    while (!vwi_list_empty(&desk->own.turns)) {
+        struct request *rq = VWI_CONTAINER(desk->own.turns.next, struct request, turn);
+
+        vwi_list_del(&rq->turn);
+        run(rq);
+    }
+    desk->own.giving = false;
+}
+
+static void on_client_drained(void *user)
+{
+    struct request *rq = user;
+
+    if (rq->relay)
+        vwi_relay_drained(rq->relay);
+}
+
+static void on_client_done(void *user, bool gone)
+{
+    struct request *rq = user;
+
+    rq->ex = NULL;
+    if (gone && rq->state != VWI_REQUEST_SETTLED)
+        vwi_ledger_blame(rq->desk->ledger, route_of(rq), VWI_REASON_CLIENT_GONE);
+    settle(rq, gone ? VWI_OUTCOME_CANCELLED : VWI_OUTCOME_ERRORED);
+    free_request(rq);
+}
+
+static const struct vwi_exchange_events client_events = { on_client_drained, on_client_done };
+
+static void fail(struct request *rq, enum vwi_reason reason, const char *text)
+{
+    vwi_ledger_blame(rq->desk->ledger, route_of(rq), reason);
+    if (text)
+        vwi_log_warn(rq->desk->log, "%s: %s: %s", rq->handler->conf->route, vwi_reason_code(reason), text);
+}
+
+static bool is_json_or_stream(struct vwi_span type)
+{
+    static const char *const starts[] = { "application/json", "text/event-stream", "application/x-ndjson", "application/jsonl" };
+    size_t i;
+
+    for (i = 0; i < VWI_ARRAY_LEN(starts); i++) {
+        size_t len = strlen(starts[i]);
+
+        if (type.len >= len && vwi_span_is_nocase((struct vwi_span){ type.p, len }, starts[i]))
+            return true;
+    }
+    return false;
+}
+
+static bool on_model_head(void *arg, const struct vwi_answer *answer)
+{
+    struct request *rq = arg;
+    struct vwi_span type = { "", 0 };
+    size_t i;
+
+    vwi_ledger_first_byte(rq->desk->ledger, &rq->entry, vwi_mono_us());
+    if (!rq->enveloped || answer->status < 200 || answer->status >= 300 || answer->content_length == 0) {
+        go(rq, VWI_REQUEST_ANSWERING);
+        return true;
+    }
+    for (i = 0; i < answer->header_count; i++)
+        if (vwi_span_is_nocase(answer->names[i], "content-type"))
+            type = answer->values[i];
+    if (!is_json_or_stream(type) && rq->handler->conf->require_json) {
+        rq->relay = NULL; /* ends with this veto */
+        fail(rq, VWI_REASON_NOT_JSON, NULL);
+        vwi_respond_refuse(rq->ex, VWI_REASON_NOT_JSON, NULL, 0);
+        settle(rq, VWI_OUTCOME_ERRORED);
+        return false;
+    }
+    if (!is_json_or_stream(type) && !answer->chunked && !rq->handler->warned_not_json) {
+        rq->handler->warned_not_json = true;
+        vwi_log_warn(rq->desk->log, "%s: the model answers %.*s; the platform's client resends what is neither JSON nor a stream without "
+                     "end. Remedy: requireJson, or a route that answers JSON (said once)",
+                     rq->handler->conf->route, (int)(type.len < 100 ? type.len : 100), type.p);
+    }
+    go(rq, VWI_REQUEST_ANSWERING);
+    return true;
+}
+
+static void on_model_end(void *arg, const struct vwi_relay_end *end)
+{
+    static const enum vwi_reason reasons[] = {
+        [VWI_UPSTREAM_OK] = VWI_REASON_NONE,
+        [VWI_UPSTREAM_UNREACHABLE] = VWI_REASON_MODEL_UNREACHABLE,
+        [VWI_UPSTREAM_TIMEOUT] = VWI_REASON_MODEL_TIMEOUT,
+        [VWI_UPSTREAM_RESET] = VWI_REASON_MODEL_RESET,
+    };
+    struct request *rq = arg;
+
+    rq->relay = NULL;
+    if (end->result == VWI_UPSTREAM_OK) {
+        settle(rq, end->status >= 500 ? VWI_OUTCOME_ERRORED : VWI_OUTCOME_SERVED);
+        return;
+    }
+    fail(rq, reasons[end->result], end->text);
+    if (!end->head_relayed && rq->ex)
+        vwi_respond_refuse(rq->ex, reasons[end->result], NULL, 0);
+    settle(rq, VWI_OUTCOME_ERRORED);
+}
+
+static const struct vwi_relay_events model_events = { on_model_head, on_model_end };
+
+/* Its turn: holds a slot (or needs none). */
+static void run(struct request *rq)
+{
+    struct vwi_desk *desk = rq->desk;
+    struct vwi_forward forward = { VWI_TEXT_INIT, VWI_TEXT_INIT };
+    struct vwi_upstream_request request;
+
+    go(rq, VWI_REQUEST_RUNNING);
+    vwi_ledger_run(desk->ledger, &rq->entry, vwi_wall_s(), vwi_mono_us());
+    if (vwi_forward_build(&forward, rq->ex, rq->handler->conf, rq->enveloped, rq->body, &request))
+        rq->relay = vwi_relay_start(desk->upstream, &request, rq->ex, NULL, &model_events, rq);
+    vwi_forward_fini(&forward);
+    if (rq->relay)
+        return;
+    fail(rq, VWI_REASON_INTERNAL, "out of memory");
+    vwi_respond_refuse(rq->ex, VWI_REASON_INTERNAL, NULL, 0);
+    settle(rq, VWI_OUTCOME_ERRORED);
+}
+
+static void start(struct request *rq)
+{
+    vwi_ledger_start(rq->desk->ledger, &rq->entry, &rq->work, vwi_wall_s(), vwi_mono_us());
+}
+
+/* Verdict 11. */
+static void take_turn(struct request *rq)
+{
+    struct vwi_desk *desk = rq->desk;
+    const struct vwi_handler_conf *conf = rq->handler->conf;
+    bool timed = conf->has_max_queue_time && conf->max_queue_time_s > 0;
+    int64_t now_ms = vwi_mono_ms();
+
+    if (conf->control) {
+        start(rq);
+        run(rq);
+        return;
+    }
+    switch (vwi_queue_enter(desk->queue, &rq->ticket, conf->lane, now_ms, timed ? now_ms + (int64_t)(conf->max_queue_time_s * 1000) : -1)) {
+    case VWI_TURN_RUN:
+        start(rq);
+        run(rq);
+        return;
+    case VWI_TURN_WAIT:
+        start(rq);
+        go(rq, VWI_REQUEST_WAITING);
+        if (timed && vwi_queue_next_deadline(desk->queue) == rq->ticket.deadline_ms)
+            watch_deadline(desk);
+        return;
+    case VWI_TURN_FULL:
+        reject(rq, VWI_REASON_QUEUE_FULL, 0);
+        return;
+    case VWI_TURN_NOMEM:
+        refuse(rq, VWI_REASON_INTERNAL, NULL);
+        return;
+    }
+}
+
+static void expire(struct vwi_desk *desk)
+{
+    struct vwi_ticket *ticket;
+
+    while ((ticket = vwi_queue_expired(desk->queue, vwi_mono_ms()))) {
+        struct request *rq = VWI_CONTAINER(ticket, struct request, ticket);
+
+        vwi_ledger_blame(desk->ledger, route_of(rq), VWI_REASON_QUEUE_TIMEOUT);
+        vwi_respond_refuse(rq->ex, VWI_REASON_QUEUE_TIMEOUT, NULL, 0);
+        settle(rq, VWI_OUTCOME_QUEUE_TIMEOUT);
+    }
+}
+
+static void on_deadline(void *arg)
+{
+    struct vwi_desk *desk = arg;
+
+    expire(desk);
+    watch_deadline(desk);
+}
+
+/* Verdict 3, and the built-in paths before it. NULL: answered already. */
+static struct vwi_handler *find_handler(struct vwi_desk *desk, struct vwi_exchange *ex)
+{
+    struct vwi_text allow = VWI_TEXT_INIT, headers = VWI_TEXT_INIT, body = VWI_TEXT_INIT;
+    enum vwi_reason reason = VWI_REASON_NO_ROUTE;
+    size_t index = 0;
+
+    switch (vwi_routes_find(desk->routes, vwi_exchange_method(ex), vwi_exchange_target(ex), &index, &allow)) {
+    case VWI_ROUTE_FOUND:
+        vwi_text_fini(&allow);
+        return &desk->handlers[index];
+    case VWI_ROUTE_METHOD:
+        reason = VWI_REASON_METHOD_NOT_ALLOWED;
+        vwi_text_addf(&headers, "Allow: %s\r\n", allow.p ? allow.p : "");
+        break;
+    case VWI_ROUTE_BAD:
+        reason = VWI_REASON_BAD_REQUEST;
+        break;
+    case VWI_ROUTE_NONE:
+        break;
+    }
+    vwi_ledger_refuse(desk->ledger, VWI_NO_ROUTE, reason);
+    vwi_respond_write(reason, NULL, 0, &headers, &body);
+    vwi_exchange_reply(ex, vwi_reason_status(reason), headers.failed ? NULL : headers.p, body.p, body.len);
+    vwi_text_fini(&allow);
+    vwi_text_fini(&headers);
+    vwi_text_fini(&body);
+    return NULL;
+}
+
+void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex)
+{
+    struct vwi_handler *handler;
+    struct request *rq;
+
+    if (vwi_admin_serve(desk->admin, ex))
+        return;
+    handler = find_handler(desk, ex);
+    if (!handler)
+        return;
+    rq = vwi_zalloc(sizeof *rq);
+    if (!rq) {
+        vwi_ledger_refuse(desk->ledger, (size_t)(handler - desk->handlers), VWI_REASON_INTERNAL);
+        vwi_respond_refuse(ex, VWI_REASON_INTERNAL, NULL, 0);
+        return;
+    }
+    rq->desk = desk;
+    rq->ex = ex;
+    rq->handler = handler;
+    vwi_list_init(&rq->turn);
+    vwi_list_init(&rq->node);
+    vwi_list_add(&desk->own.requests, &rq->node);
+    vwi_exchange_bind(ex, &client_events, rq);
+    if (!read_credentials(rq) || !authenticate(rq) || !find_session(rq) || !parse(rq))
+        return;
+    weigh(rq);
+    if (admit(rq))
+        take_turn(rq);
+}
+
+vw_err vwi_desk_init(struct vwi_desk *desk, vw_error_t *why)
+{
+    vwi_list_init(&desk->own.requests);
+    vwi_list_init(&desk->own.turns);
+    if (vwi_timer_init(&desk->own.deadline, desk->loop, on_deadline, desk) != VW_OK)
+        return vwi_fail(why, VW_E_NOMEM, "requests: out of memory");
+    return VW_OK;
+}
+
+void vwi_desk_fini(struct vwi_desk *desk) { vwi_timer_fini(&desk->own.deadline); }
+
+bool vwi_desk_idle(const struct vwi_desk *desk) { return vwi_list_empty(&desk->own.requests); }
+
+void vwi_desk_cut(struct vwi_desk *desk)
+{
+    struct vwi_list *node, *next;
+
+    desk->own.giving = true; /* nobody gets a turn any more */
+    for (node = desk->own.requests.next; node != &desk->own.requests; node = next) {
+        struct request *rq = VWI_CONTAINER(node, struct request, node);
+
+        next = node->next;
+        if (rq->state == VWI_REQUEST_SETTLED)
+            continue;
+        vwi_ledger_blame(desk->ledger, route_of(rq), VWI_REASON_DRAINING);
+        if (rq->state == VWI_REQUEST_ANSWERING)
+            vwi_exchange_abort(rq->ex);
+        else
+            vwi_respond_refuse(rq->ex, VWI_REASON_DRAINING, NULL, 0);
+        vwi_list_del(&rq->turn);
+        settle(rq, VWI_OUTCOME_ERRORED);
+    }
+}

@@ -1,0 +1,63 @@
+/*
+ * A request's life, from arrival to settling: the file to read first is request.c.
+ * The desk is what all requests of one worker share; everything in it but `own` is borrowed.
+ */
+#ifndef VWI_FLOW_REQUEST_H
+#define VWI_FLOW_REQUEST_H
+
+#include <stdbool.h>
+
+#include <vastworker/err.h>
+
+#include "base/conf.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "core/auth.h"
+#include "core/ledger.h"
+#include "core/queue.h"
+#include "core/route.h"
+#include "flow/handler.h"
+#include "flow/pubkey.h"
+#include "flow/report.h"
+#include "flow/startup.h"
+#include "io/exchange.h"
+#include "io/loop.h"
+#include "io/upstream.h"
+
+struct vwi_admin;
+
+struct vwi_desk {
+    struct vwi_loop *loop;
+    const struct vwi_log *log;
+    const struct vwi_auth_conf *auth;
+    const struct vwi_handlers_conf *conf;
+    struct vwi_handler *handlers;
+    struct vwi_routes *routes;
+    struct vwi_verifier *verifier;
+    struct vwi_queue *queue;
+    struct vwi_ledger *ledger;
+    struct vwi_upstream *upstream;
+    struct vwi_startup *startup;
+    struct vwi_report *report; /* NULL: nobody to report to */
+    struct vwi_pubkey *pubkey; /* NULL: nowhere to fetch a key from */
+    struct vwi_admin *admin;
+    void (*on_idle)(void *arg); /* the last request is over */
+    void *on_idle_arg;
+
+    struct {
+        struct vwi_list requests, turns; /* turns: got a slot, not begun yet */
+        struct vwi_timer deadline;
+        bool giving;
+    } own;
+};
+
+/* Fill the borrowed part of a zeroed desk, then init. */
+vw_err vwi_desk_init(struct vwi_desk *desk, vw_error_t *why);
+void vwi_desk_fini(struct vwi_desk *desk); /* requests are over by then: destroy the front first */
+bool vwi_desk_idle(const struct vwi_desk *desk);
+/* Cut what is left: model connections closed, booked as errored, clients get 503 draining where no answer was begun. */
+void vwi_desk_cut(struct vwi_desk *desk);
+
+void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex);
+
+#endif

@@ -1,0 +1,24 @@
+/* Where the configuration comes from: a file, the environment if asked, and the files it names. */
+#ifndef VWI_FLOW_SETTINGS_H
+#define VWI_FLOW_SETTINGS_H
+
+#include <stdbool.h>
+
+#include <vastworker/err.h>
+
+#include "core/config.h"
+
+struct vwi_settings {
+    const char *path;        /* of the file; NULL: none */
+    const char *plugin_path; /* colon list searched first; NULL: none */
+    bool environment;        /* whether variables count */
+    void (*problem)(void *arg, const char *line); /* one call for each thing that is wrong; may be NULL */
+    void *problem_arg;
+};
+
+/* A variable, NULL when unset or not to be read. Takes a struct vwi_settings as arg. */
+const char *vwi_settings_lookup(void *arg, const char *name);
+/* why gets the first problem. */
+vw_err vwi_settings_load(struct vwi_settings *settings, struct vwi_config **ret, vw_error_t *why);
+
+#endif

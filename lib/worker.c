@@ -1,0 +1,581 @@
+/*
+ * Owns everything and knows the order: rooms are built bottom-up in build(), torn down in reverse in vw_worker_destroy().
+ * The loop thread owns all rooms while it runs; other threads see only the published status and the loop's signal bits.
+ */
+#include <vastworker/worker.h>
+
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <vastworker/version.h>
+
+#include "base/clock.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/text.h"
+#include "base/vwi.h"
+#include "core/config.h"
+#include "core/reason.h"
+#include "flow/admin.h"
+#include "flow/beacon.h"
+#include "flow/describe.h"
+#include "flow/drain.h"
+#include "flow/request.h"
+#include "flow/respond.h"
+#include "flow/settings.h"
+#include "io/courier.h"
+#include "io/file.h"
+#include "io/front.h"
+#include "io/plugin.h"
+
+#define MAX_KEY_BYTES (64u * 1024)
+#define REMEMBERED_PAIRS 1024
+#define MAX_DELETIONS 65536
+#define PUBLISH_MS 200
+
+enum { SIGNAL_DRAIN = 1, SIGNAL_STOP = 2 };
+
+struct vw_worker {
+    struct vwi_log log;
+    struct vwi_config *config;
+    struct vwi_loop *loop;
+    struct vwi_front *front;
+    struct vwi_courier *courier;
+    struct vwi_desk desk;
+    struct vwi_drain drain;
+    struct vwi_handler *bench_handler; /* NULL: none */
+    struct vwi_text cache_key;
+    struct vwi_timer publish;
+    int64_t start_us;
+    bool has_run;
+
+    pthread_mutex_t lock; /* guards status */
+    vw_status_t status;
+};
+
+/* ---- what the rooms ask of the whole ---- */
+
+static void on_front_request(void *arg, struct vwi_exchange *ex)
+{
+    struct vw_worker *worker = arg;
+
+    vwi_request_arrive(&worker->desk, ex);
+}
+
+static void on_front_refuse(void *arg, int status, const char *code, const char *message, struct vwi_text *headers, struct vwi_text *body)
+{
+    struct vw_worker *worker = arg;
+    enum vwi_reason reason = vwi_reason_find(code);
+
+    (void)status;
+    vwi_ledger_refuse(worker->desk.ledger, VWI_NO_ROUTE, reason);
+    vwi_respond_write(reason, message, 0, headers, body);
+}
+
+static void on_report_facts(void *arg, struct vwi_report_facts *ret)
+{
+    struct vw_worker *worker = arg;
+    struct vwi_ready_view ready = vwi_startup_view(worker->desk.startup);
+
+    ret->loadtime_s = ready.loadtime_s;
+    ret->max_perf = ready.max_perf;
+    ret->error_msg = ready.error_msg;
+    ret->url = worker->config->auth.advertised_url ? worker->config->auth.advertised_url : "";
+}
+
+static void publish(struct vw_worker *worker)
+{
+    struct vwi_ready_view ready = vwi_startup_view(worker->desk.startup);
+    struct vwi_ledger_stats stats = vwi_ledger_stats(worker->desk.ledger);
+    vw_status_t now = VW_STATUS_INIT;
+    size_t i;
+
+    now.state = (vw_state_t)ready.state;
+    snprintf(now.reason, sizeof now.reason, "%s", ready.reason);
+    now.port = vwi_front_port(worker->front);
+    now.uptime_s = (double)(vwi_mono_us() - worker->start_us) / 1e6;
+    now.max_perf = ready.max_perf;
+    now.load = stats.load;
+    now.in_flight = (uint32_t)vwi_ledger_in_flight(worker->desk.ledger);
+    now.queued = (uint32_t)vwi_queue_waiting(worker->desk.queue);
+    for (i = 0; i < stats.row_count; i++) {
+        const struct vwi_route_stats *row = &stats.rows[i];
+
+        now.served += row->outcomes[VWI_OUTCOME_SERVED];
+        now.errored += row->outcomes[VWI_OUTCOME_ERRORED];
+        now.cancelled += row->outcomes[VWI_OUTCOME_CANCELLED];
+        now.timed_out += row->outcomes[VWI_OUTCOME_QUEUE_TIMEOUT];
+        now.rejected += row->rejected;
+    }
+    now.received = now.served + now.errored + now.cancelled + now.timed_out + now.in_flight;
+    pthread_mutex_lock(&worker->lock);
+    worker->status = now;
+    pthread_mutex_unlock(&worker->lock);
+}
+
+static void on_publish(void *arg)
+{
+    struct vw_worker *worker = arg;
+
+    publish(worker);
+    vwi_timer_start(&worker->publish, PUBLISH_MS);
+}
+
+static void on_ready_change(void *arg)
+{
+    struct vw_worker *worker = arg;
+
+    publish(worker);
+    if (worker->desk.report)
+        vwi_report_now(worker->desk.report);
+}
+
+static vw_err on_key(void *arg, const char *pem, size_t len, vw_error_t *why)
+{
+    struct vw_worker *worker = arg;
+    vw_err err = vwi_verifier_set_key(worker->desk.verifier, pem, len, why);
+
+    if (err == VW_OK)
+        vwi_startup_key(worker->desk.startup, true);
+    return err;
+}
+
+static void on_idle(void *arg)
+{
+    struct vw_worker *worker = arg;
+
+    vwi_drain_on_idle(&worker->drain);
+}
+
+static void on_turn(void *arg, double cpu_s)
+{
+    struct vw_worker *worker = arg;
+
+    vwi_admin_turn(worker->desk.admin, cpu_s);
+}
+
+static void on_signal_bits(void *arg, unsigned bits)
+{
+    struct vw_worker *worker = arg;
+
+    if (bits & SIGNAL_STOP)
+        vwi_drain_now(&worker->drain);
+    else
+        vwi_drain_begin(&worker->drain);
+}
+
+/* ---- the benchmark weighs and parses as requests do ---- */
+
+static double bench_weigh(void *arg, struct vwi_span payload) { return vwi_handler_weigh(arg, payload, payload.len); }
+
+static bool bench_parse(void *arg, struct vwi_span payload, struct vwi_text *ret)
+{
+    struct vwi_span body;
+    void *owned = NULL;
+    bool ok = vwi_handler_parse(arg, payload, &body, &owned, NULL) == VW_OK && vwi_text_add(ret, body.p, body.len);
+
+    vwi_plugin_free(owned);
+    return ok;
+}
+
+static bool bench_sample(void *arg, unsigned nth, struct vwi_text *ret)
+{
+    struct vwi_handler *handler = arg;
+    char *payload = NULL;
+    bool ok = vwi_plugin_sample(handler->calculator, nth, &payload, NULL) == VW_OK && vwi_text_adds(ret, payload);
+
+    vwi_plugin_free(payload);
+    return ok;
+}
+
+/* What a remembered score depends on. */
+static void write_cache_key(struct vw_worker *worker, struct vwi_settings *settings)
+{
+    const struct vwi_handler_conf *handler = worker->bench_handler->conf;
+    const struct vwi_benchmark_conf *bench = handler->benchmark;
+    const char *model = vwi_settings_lookup(settings, "MODEL_NAME");
+    size_t i;
+
+    vwi_text_addf(&worker->cache_key, "%s|%s|%s|%s|%u|%u|%d|", worker->config->model.authority, model ? model : "", handler->route,
+                  handler->target_path ? handler->target_path : "", bench->runs, bench->concurrency, bench->warmup);
+    vwi_text_addf(&worker->cache_key, "%d|%g|%s|%s|%s|%s|", handler->workload.kind, handler->workload.value,
+                  handler->workload.pointer ? handler->workload.pointer : "", handler->workload.plugin ? handler->workload.plugin : "",
+                  handler->workload.options_json ? handler->workload.options_json : "", handler->parser ? handler->parser : "");
+    for (i = 0; i < bench->dataset_count; i++)
+        vwi_text_addf(&worker->cache_key, "%s|", bench->dataset[i]);
+}
+
+/* ---- building ---- */
+
+static vw_err load_key_file(struct vw_worker *worker, vw_error_t *why)
+{
+    const char *path = worker->config->auth.public_key_file;
+    struct vwi_text pem = VWI_TEXT_INIT;
+    vw_error_t cause = { VW_OK, "" };
+    vw_err err;
+
+    if (!path)
+        return VW_OK;
+    err = vwi_file_read(path, MAX_KEY_BYTES, &pem, &cause);
+    if (err == VW_OK)
+        err = vwi_verifier_set_key(worker->desk.verifier, pem.p ? pem.p : "", pem.len, &cause);
+    vwi_text_fini(&pem);
+    if (err == VW_OK || err == VW_E_NOMEM)
+        return err == VW_OK ? VW_OK : vwi_fail(why, err, "publicKeyFile: out of memory");
+    return vwi_fail(why, VW_E_CONFIG, "publicKeyFile: %s: %s", path, cause.text);
+}
+
+static bool verifies(const struct vwi_config *config)
+{
+    size_t i;
+
+    for (i = 0; i < config->handlers.count && !config->auth.unsecured; i++)
+        if (config->handlers.items[i].auth == VWI_AUTH_VAST)
+            return true;
+    return false;
+}
+
+static vw_err build_ledger(struct vw_worker *worker, vw_error_t *why)
+{
+    const struct vwi_handlers_conf *conf = &worker->config->handlers;
+    const char **routes = vwi_zalloc((conf->count + 1) * sizeof *routes);
+    const char *reasons[VWI_REASON_COUNT];
+    struct vwi_ledger_names names = { routes, conf->count, reasons, VWI_REASON_COUNT };
+    vw_err err;
+    size_t i;
+
+    if (!routes)
+        return vwi_fail(why, VW_E_NOMEM, "ledger: out of memory");
+    for (i = 0; i < conf->count; i++)
+        routes[i] = conf->items[i].route;
+    for (i = 0; i < VWI_REASON_COUNT; i++)
+        reasons[i] = vwi_reason_code((enum vwi_reason)i);
+    err = vwi_ledger_create(&names, MAX_DELETIONS, &worker->desk.ledger, why);
+    vwi_free(routes);
+    return err;
+}
+
+/* Rules: no sockets yet. */
+static vw_err build_core(struct vw_worker *worker, vw_error_t *why)
+{
+    const struct vwi_config *config = worker->config;
+    struct vwi_desk *desk = &worker->desk;
+    vw_err err;
+
+    desk->log = &worker->log;
+    desk->auth = &config->auth;
+    desk->conf = &config->handlers;
+    err = vwi_routes_create(&config->handlers, &desk->routes, why);
+    if (err == VW_OK)
+        err = vwi_verifier_create(REMEMBERED_PAIRS, &desk->verifier, why);
+    if (err == VW_OK)
+        err = load_key_file(worker, why);
+    if (err == VW_OK)
+        err = vwi_queue_create(config->handlers.lanes, config->handlers.lane_count, &desk->queue, why);
+    if (err == VW_OK)
+        err = build_ledger(worker, why);
+    if (err == VW_OK)
+        err = vwi_handlers_create(&config->handlers, &config->plugin_path, &worker->log, &desk->handlers, why);
+    return err;
+}
+
+static vw_err build_startup(struct vw_worker *worker, struct vwi_settings *settings, vw_error_t *why)
+{
+    static const struct vwi_startup_events events = { on_ready_change };
+    const struct vwi_config *config = worker->config;
+    struct vwi_startup_setup setup = { .loop = worker->loop, .ready = &config->ready, .model = &config->model, .log = &worker->log };
+    size_t i;
+
+    for (i = 0; i < config->handlers.count; i++)
+        if (config->handlers.items[i].benchmark)
+            worker->bench_handler = &worker->desk.handlers[i];
+    if (worker->bench_handler) {
+        struct vwi_plugin *calculator = worker->bench_handler->calculator;
+
+        write_cache_key(worker, settings);
+        setup.bench_handler = worker->bench_handler->conf;
+        setup.bench_slots = config->handlers.lanes[setup.bench_handler->lane].max_concurrency;
+        setup.bench_hooks.sample = calculator && vwi_plugin_can_sample(calculator) ? bench_sample : NULL;
+        setup.bench_hooks.parse = worker->bench_handler->conf->parser ? bench_parse : NULL;
+        setup.bench_hooks.weigh = bench_weigh;
+        setup.bench_hooks.arg = worker->bench_handler;
+        setup.cache_key = worker->cache_key.failed ? NULL : worker->cache_key.p;
+    }
+    setup.needs_key = verifies(config);
+    setup.platform = config->platform;
+    return vwi_startup_create(&setup, &events, worker, &worker->desk.startup, why);
+}
+
+static vw_err build_reports(struct vw_worker *worker, vw_error_t *why)
+{
+    static const struct vwi_report_events report_events = { on_report_facts };
+    static const struct vwi_pubkey_events pubkey_events = { on_key };
+    const struct vwi_report_conf *conf = &worker->config->report;
+    vw_err err = vwi_courier_create(worker->loop, "vastworker/" VW_VERSION, &worker->courier, why);
+
+    if (err == VW_OK && conf->enabled)
+        err = vwi_report_create(worker->loop, worker->courier, conf, worker->desk.ledger, &worker->log, &report_events, worker,
+                                &worker->desk.report, why);
+    if (err == VW_OK && conf->addresses.count && verifies(worker->config) && !worker->config->auth.public_key_file)
+        err = vwi_pubkey_create(worker->loop, worker->courier, &conf->addresses, &worker->log, &pubkey_events, worker, &worker->desk.pubkey,
+                                why);
+    return err;
+}
+
+static vw_err build_front(struct vw_worker *worker, vw_error_t *why)
+{
+    static const struct vwi_front_events events = { on_front_request, on_front_refuse };
+    struct vwi_desk *desk = &worker->desk;
+    vw_err err;
+
+    desk->on_idle = on_idle;
+    desk->on_idle_arg = worker;
+    err = vwi_upstream_create(worker->loop, &worker->config->model, &worker->log, &desk->upstream, why);
+    if (err == VW_OK)
+        err = vwi_admin_create(desk, &worker->front, &desk->admin, why);
+    if (err == VW_OK)
+        err = vwi_desk_init(desk, why);
+    if (err == VW_OK)
+        err = vwi_front_create(worker->loop, &worker->config->front, &events, worker, &worker->log, &worker->front, why);
+    if (err != VW_OK)
+        return err;
+    worker->drain.desk = desk;
+    worker->drain.front = worker->front;
+    worker->drain.limit_s = worker->config->drain_s;
+    return vwi_drain_init(&worker->drain, why);
+}
+
+static vw_err build(struct vw_worker *worker, struct vwi_settings *settings, vw_error_t *why)
+{
+    vw_err err = vwi_loop_create(&worker->loop, why);
+
+    worker->desk.loop = worker->loop;
+    if (err == VW_OK)
+        err = build_core(worker, why);
+    if (err == VW_OK)
+        err = build_startup(worker, settings, why);
+    if (err == VW_OK)
+        err = build_reports(worker, why);
+    if (err == VW_OK)
+        err = build_front(worker, why);
+    if (err == VW_OK && vwi_timer_init(&worker->publish, worker->loop, on_publish, worker) != VW_OK)
+        err = vwi_fail(why, VW_E_NOMEM, "worker: out of memory");
+    return err;
+}
+
+/* The environment as far as it says who we are, for when the rest of it is wrong. */
+static const char *look_up_identity(void *arg, const char *name)
+{
+    static const char *const identity[] = { "CONTAINER_ID", "MASTER_TOKEN", "REPORT_ADDR" };
+    size_t i;
+
+    for (i = 0; i < VWI_ARRAY_LEN(identity); i++)
+        if (strcmp(name, identity[i]) == 0)
+            return vwi_settings_lookup(arg, name);
+    return strcmp(name, "USE_SSL") == 0 ? "false" : NULL;
+}
+
+static void tell_failure(struct vw_worker *worker, struct vwi_settings *settings, const char *text)
+{
+    static const char bare[] = "{\"advertisedUrl\": \"http://unknown\"}";
+    struct vwi_config_sources whole = { .lookup = vwi_settings_lookup, .lookup_arg = settings };
+    struct vwi_config_sources identity = { .text = bare, .len = sizeof bare - 1, .lookup = look_up_identity, .lookup_arg = settings };
+    struct vwi_config *config = worker->config;
+    struct vwi_text ignored = VWI_TEXT_INIT;
+    bool has_url = true;
+
+    if (!config && vwi_config_load(&whole, &config, &ignored) != VW_OK)
+        has_url = vwi_config_load(&identity, &config, &ignored) != VW_OK;
+    if (config && config->platform)
+        vwi_beacon_send(&config->report, has_url ? config->auth.advertised_url : NULL, text, &worker->log);
+    if (config != worker->config)
+        vwi_config_destroy(config);
+    vwi_text_fini(&ignored);
+}
+
+static void say_warnings(const struct vw_worker *worker)
+{
+    size_t i;
+
+    for (i = 0; i < worker->config->warnings.count; i++)
+        vwi_log_warn(&worker->log, "%s", worker->config->warnings.items[i]);
+}
+
+vw_err vw_worker_create(const vw_worker_options_t *options, vw_worker_t **ret, vw_error_t *why)
+{
+    vw_error_t own = { VW_OK, "" };
+    struct vw_worker *worker;
+    struct vwi_settings settings;
+    vw_err err;
+
+    if (!why)
+        why = &own;
+    why->code = VW_OK;
+    if (!options || !ret || options->struct_size != sizeof *options)
+        return vwi_fail(why, VW_E_ARG, "options: begin them with VW_WORKER_OPTIONS_INIT of this library's header");
+    worker = vwi_zalloc(sizeof *worker);
+    if (!worker)
+        return vwi_fail(why, VW_E_NOMEM, "worker: out of memory");
+    pthread_mutex_init(&worker->lock, NULL);
+    worker->status = (vw_status_t)VW_STATUS_INIT;
+    worker->log = (struct vwi_log){ options->log_level, options->log_json != 0, options->log_fn, options->log_arg };
+    worker->start_us = vwi_mono_us();
+    settings = (struct vwi_settings){ options->config_path, options->plugin_path, options->read_environment != 0, options->problem_fn,
+                                      options->problem_arg };
+    err = vwi_settings_load(&settings, &worker->config, why);
+    if (err == VW_OK) {
+        say_warnings(worker);
+        err = build(worker, &settings, why);
+        if (err == VW_E_CONFIG && options->problem_fn)
+            options->problem_fn(options->problem_arg, why->text);
+    }
+    if (err != VW_OK) {
+        if (options->tell_failure)
+            tell_failure(worker, &settings, why->text);
+        vw_worker_destroy(worker);
+        return err;
+    }
+    publish(worker);
+    *ret = worker;
+    return VW_OK;
+}
+
+vw_err vw_worker_run(vw_worker_t *worker)
+{
+    vw_err err;
+
+    if (!worker || worker->has_run)
+        return VW_E_STATE;
+    worker->has_run = true;
+    vwi_loop_on_signal(worker->loop, on_signal_bits, worker);
+    vwi_loop_on_turn(worker->loop, on_turn, worker);
+    vwi_log_info(&worker->log, "vastworker %s listening on port %u, model server %s", VW_VERSION, vwi_front_port(worker->front),
+                 worker->config->model.authority);
+    if (!worker->config->report.enabled)
+        vwi_log_info(&worker->log, "local mode: nothing is reported (REPORT_ADDR is not set)");
+    if (vwi_verifier_has_key(worker->desk.verifier))
+        vwi_startup_key(worker->desk.startup, true);
+    vwi_startup_start(worker->desk.startup);
+    if (worker->desk.pubkey)
+        vwi_pubkey_start(worker->desk.pubkey);
+    if (worker->desk.report)
+        vwi_report_start(worker->desk.report);
+    on_publish(worker);
+    err = vwi_loop_run(worker->loop);
+    publish(worker);
+    return err;
+}
+
+void vw_worker_drain(vw_worker_t *worker)
+{
+    if (worker)
+        vwi_loop_signal(worker->loop, SIGNAL_DRAIN);
+}
+
+void vw_worker_stop(vw_worker_t *worker)
+{
+    if (worker)
+        vwi_loop_signal(worker->loop, SIGNAL_STOP);
+}
+
+vw_err vw_worker_status(vw_worker_t *worker, vw_status_t *ret)
+{
+    if (!worker || !ret || ret->struct_size != sizeof *ret)
+        return VW_E_ARG;
+    pthread_mutex_lock(&worker->lock);
+    *ret = worker->status;
+    pthread_mutex_unlock(&worker->lock);
+    return VW_OK;
+}
+
+const char *vw_state_name(vw_state_t state)
+{
+    return (unsigned)state < VWI_STATES ? vwi_state_name((enum vwi_state)state) : "unknown";
+}
+
+/* ---- words for people ---- */
+
+static vw_err tell_lines(struct vwi_text *text, vw_line_fn fn, void *arg)
+{
+    vw_err err = text->failed ? VW_E_NOMEM : VW_OK;
+    char *line = text->p;
+
+    while (err == VW_OK && line && *line) {
+        char *end = strchr(line, '\n');
+
+        if (end)
+            *end = '\0';
+        fn(arg, line);
+        line = end ? end + 1 : NULL;
+    }
+    vwi_text_fini(text);
+    return err;
+}
+
+vw_err vw_worker_describe(const vw_worker_t *worker, vw_line_fn fn, void *arg)
+{
+    struct vwi_text out = VWI_TEXT_INIT;
+
+    vwi_describe(worker->config, worker->desk.handlers, vwi_front_port(worker->front), &out);
+    return tell_lines(&out, fn, arg);
+}
+
+vw_err vw_worker_print_config(const vw_worker_t *worker, vw_line_fn fn, void *arg)
+{
+    struct vwi_text out = VWI_TEXT_INIT;
+
+    if (vwi_config_print(worker->config, &out) != VW_OK)
+        out.failed = true;
+    return tell_lines(&out, fn, arg);
+}
+
+vw_err vw_config_docs(vw_line_fn fn, void *arg)
+{
+    struct vwi_text out = VWI_TEXT_INIT;
+
+    vwi_config_docs(&out);
+    return tell_lines(&out, fn, arg);
+}
+
+vw_err vw_config_schema(vw_line_fn fn, void *arg)
+{
+    struct vwi_text out = VWI_TEXT_INIT;
+
+    vwi_config_schema(&out);
+    return tell_lines(&out, fn, arg);
+}
+
+void vw_worker_destroy(vw_worker_t *worker)
+{
+    struct vwi_desk *desk;
+
+    if (!worker)
+        return;
+    desk = &worker->desk;
+    desk->on_idle = NULL;
+    vwi_front_destroy(worker->front); /* ends every exchange, and with them the requests and their leases */
+    if (desk->loop) {
+        vwi_loop_run_burials(worker->loop);
+        vwi_desk_fini(desk);
+        vwi_drain_fini(&worker->drain);
+        vwi_timer_fini(&worker->publish);
+    }
+    vwi_report_destroy(desk->report);
+    vwi_pubkey_destroy(desk->pubkey);
+    vwi_courier_destroy(worker->courier);
+    vwi_startup_destroy(desk->startup);
+    vwi_admin_destroy(desk->admin);
+    vwi_upstream_destroy(desk->upstream);
+    vwi_handlers_destroy(desk->handlers, worker->config ? worker->config->handlers.count : 0);
+    vwi_ledger_destroy(desk->ledger);
+    vwi_queue_destroy(desk->queue);
+    vwi_verifier_destroy(desk->verifier);
+    vwi_routes_destroy(desk->routes);
+    vwi_loop_destroy(worker->loop);
+    vwi_config_destroy(worker->config);
+    vwi_text_fini(&worker->cache_key);
+    pthread_mutex_destroy(&worker->lock);
+    vwi_free(worker);
+}
