@@ -79,7 +79,7 @@ struct vwi_front {
     struct vwi_front_stats stats;
     struct vwi_text head; /* the reply head being built */
     time_t date_s;
-    char date[40];        /* "Date: ...\r\n" of date_s */
+    char date[96];        /* "Date: ...\r\n" of date_s */
     char *scratch;
     struct event listener;
     int listen_fd;
