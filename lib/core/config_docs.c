@@ -1,4 +1,4 @@
-/* docs/config.md and docs/config.schema.json out of the table of keys, so that neither can say something else than the loader does. */
+/* docs/config.md out of the table of keys, so that it cannot say something else than the loader does. */
 #include <math.h>
 #include <string.h>
 
@@ -6,28 +6,36 @@
 #include "core/config_parts.h"
 
 static const char *const type_names[] = {
-    [VWI_KEY_BOOL] = "true or false",          [VWI_KEY_INTEGER] = "integer",
-    [VWI_KEY_NUMBER] = "number",               [VWI_KEY_SECONDS] = "seconds",
-    [VWI_KEY_STRING] = "string",               [VWI_KEY_STRINGS] = "list of strings",
-    [VWI_KEY_STRING_OR_LIST] = "string or list of strings", [VWI_KEY_OBJECT] = "object",
-    [VWI_KEY_OBJECTS] = "list of objects",     [VWI_KEY_MAP] = "object of objects",
-    [VWI_KEY_NAME_OR_OBJECT] = "string or object", [VWI_KEY_WORKLOAD] = "number, string or object",
-    [VWI_KEY_FREE_OBJECT] = "object",          [VWI_KEY_FREE_LIST] = "list",
+    [VWI_KEY_BOOL] = "true or false",
+    [VWI_KEY_INTEGER] = "integer",
+    [VWI_KEY_NUMBER] = "number",
+    [VWI_KEY_SECONDS] = "seconds",
+    [VWI_KEY_STRING] = "string",
+    [VWI_KEY_STRINGS] = "list of strings",
+    [VWI_KEY_STRING_OR_LIST] = "string or list of strings",
+    [VWI_KEY_OBJECT] = "object",
+    [VWI_KEY_OBJECTS] = "list of objects",
+    [VWI_KEY_MAP] = "object of objects",
+    [VWI_KEY_NAME_OR_OBJECT] = "string or object",
+    [VWI_KEY_WORKLOAD] = "number, string or object",
+    [VWI_KEY_FREE_OBJECT] = "object",
+    [VWI_KEY_FREE_LIST] = "list",
 };
 
 static const char intro[] =
     "# Configuration\n"
     "\n"
-    "One JSON file, given with `--config`, and the environment. What the command line says wins over the environment, the environment\n"
-    "over the file, the file over the defaults; an empty variable counts as unset, and so does an empty text of an optional key. Without\n"
-    "a file the environment alone decides. `vastworker-run --check` loads and judges everything, `--print-config` shows what is in\n"
-    "effect. [config.schema.json](config.schema.json) is this page for editors.\n"
+    "One JSON file, given with `--config`, and the environment. What the command line says wins over the environment,\n"
+    "the environment over the file, the file over the defaults; an empty variable counts as unset, and so does an\n"
+    "empty text of an optional key. Without a file the environment alone decides. `vastworker-run --check` loads and\n"
+    "judges everything, `--print-config` shows what is in effect. [config.schema.json](config.schema.json) is this\n"
+    "page for editors.\n"
     "\n"
-    "- A wrong file is refused with all its errors at once, one line each:\n"
-    "  `worker.json: handlers[0].maxQueueTime: expected seconds >= 0, got \"abc\"`. An unknown key is an error that names the nearest\n"
-    "  known one; a repeated key is an error.\n"
-    "- `${NAME}` and `${NAME:-default}` in any string of the file stand for a variable of the environment; a plain `${` is written\n"
-    "  `$${`. Secrets (MASTER_TOKEN, HF_TOKEN and names that end in _KEY) cannot be referred to.\n"
+    "- A wrong file is refused with all its errors at once, one line each, such as\n"
+    "  `worker.json: handlers[0].maxQueueTime: expected seconds >= 0, got \"abc\"`.\n"
+    "  An unknown key is an error that names the nearest known one; a repeated key is an error.\n"
+    "- `${NAME}` and `${NAME:-default}` in any string of the file stand for a variable of the environment; a plain\n"
+    "  `${` is written `$${`. Secrets (MASTER_TOKEN, HF_TOKEN and names that end in _KEY) cannot be referred to.\n"
     "- Seconds may have fractions. Paths of files are taken from the worker's working directory.\n"
     "\n";
 
@@ -36,16 +44,17 @@ static const char modes[] =
     "\n"
     "| Mode | When | Then |\n"
     "|---|---|---|\n"
-    "| platform | CONTAINER_ID is set | reports, to https://run.vast.ai unless REPORT_ADDR says otherwise; needs PUBLIC_IPADDR and "
-    "VAST_TCP_PORT_<workerPort>, or advertisedUrl; USE_SSL has to be false until TLS is served |\n"
-    "| local | CONTAINER_ID is not set | serves, and reports only where REPORT_ADDR is set; handlers with auth \"vast\" need unsecured, "
-    "publicKeyFile or REPORT_ADDR; without an advertised url the url in signed requests is not checked |\n"
+    "| platform | CONTAINER_ID is set | reports, to https://run.vast.ai unless REPORT_ADDR says otherwise; needs "
+    "PUBLIC_IPADDR and VAST_TCP_PORT_\\<workerPort>, or advertisedUrl; USE_SSL has to be false until TLS is served |\n"
+    "| local | CONTAINER_ID is not set | serves, and reports only where REPORT_ADDR is set; handlers with auth \"vast\" "
+    "need unsecured, publicKeyFile or REPORT_ADDR; without an advertised url the url in signed requests is not checked |\n"
     "\n";
 
+/* What Markdown would read as markup stays as it is. */
 static void add_cell(struct vwi_text *out, const char *text)
 {
     for (; *text; text++)
-        vwi_text_addf(out, *text == '|' ? "\\%c" : "%c", *text);
+        vwi_text_addf(out, strchr("|<*", *text) ? "\\%c" : "%c", *text);
 }
 
 static void add_range(struct vwi_text *out, const struct vwi_config_key *key)
@@ -100,7 +109,9 @@ void vwi_config_docs(struct vwi_text *out)
     add_section(out, "A lane, `lanes.NAME`", "lanes.*.");
     vwi_text_adds(out, "## Environment alone\n\n| Variable | Meaning |\n|---|---|\n");
     for (i = 0; i < count; i++) {
-        vwi_text_addf(out, "| %s | ", variables[i].name);
+        vwi_text_adds(out, "| ");
+        add_cell(out, variables[i].name);
+        vwi_text_adds(out, " | ");
         add_cell(out, variables[i].text);
         vwi_text_adds(out, " |\n");
     }

@@ -1,6 +1,6 @@
 /*
- * ${NAME} and ${NAME:-default} in the strings of the file, "$${" for a plain "${". Secrets stay out: a value that is written into the
- * configuration would show in --print-config, in errors and at the model server.
+ * ${NAME} and ${NAME:-default} in the strings of the file, "$${" for a plain "${". Secrets stay out: a value that is written
+ * into the configuration would show in --print-config, in errors and at the model server.
  */
 #include <ctype.h>
 #include <stdio.h>
@@ -13,7 +13,7 @@
 struct reference {
     const char *initial; /* NULL: none */
     size_t initial_len;
-    char text[128];             /* the name, terminated */
+    char text[128]; /* the name, terminated */
 };
 
 /* at: behind "${". Returns what follows the brace; NULL: not well-formed. */
@@ -43,7 +43,8 @@ static bool is_secret(const char *name)
 {
     size_t len = strlen(name);
 
-    return strcmp(name, "MASTER_TOKEN") == 0 || strcmp(name, "HF_TOKEN") == 0 || (len >= 4 && strcmp(name + len - 4, "_KEY") == 0);
+    return strcmp(name, "MASTER_TOKEN") == 0 || strcmp(name, "HF_TOKEN") == 0 ||
+           (len >= 4 && strcmp(name + len - 4, "_KEY") == 0);
 }
 
 static void add(struct vwi_fill *fill, const char *path, const char *text, size_t len, struct vwi_text *out)
@@ -64,8 +65,10 @@ static void resolve(struct vwi_fill *fill, const char *path, const struct refere
     if (fill->expanded_bytes > MAX_EXPANDED)
         return;
     if (is_secret(ref->text)) {
-        vwi_fill_error(fill, path, "${%s} is a secret, which has no place in a configuration; the worker reads it from the environment "
-                       "where it needs it", ref->text);
+        vwi_fill_error(fill, path,
+                       "${%s} is a secret, which has no place in a configuration; the worker reads it from the "
+                       "environment where it needs it",
+                       ref->text);
         return;
     }
     value = vwi_fill_env(fill, ref->text);
@@ -83,7 +86,7 @@ static void expand_string(struct vwi_fill *fill, json_t *string, const char *pat
     struct vwi_text out = VWI_TEXT_INIT;
     struct reference ref;
 
-    for (; (dollar = strstr(at, "${")); ) {
+    for (; (dollar = strstr(at, "${"));) {
         if (dollar > at && dollar[-1] == '$') {
             vwi_text_add(&out, at, (size_t)(dollar - at) - 1);
             vwi_text_adds(&out, "${");
@@ -93,7 +96,9 @@ static void expand_string(struct vwi_fill *fill, json_t *string, const char *pat
         vwi_text_add(&out, at, (size_t)(dollar - at));
         at = read_reference(dollar + 2, &ref);
         if (!at) {
-            vwi_fill_error(fill, path, "expected ${NAME} or ${NAME:-default} (without $ in it); a plain \"${\" is written \"$${\"");
+            vwi_fill_error(fill, path,
+                           "expected ${NAME} or ${NAME:-default} (without $ in it); a plain \"${\" is written "
+                           "\"$${\"");
             break;
         }
         resolve(fill, path, &ref, &out);
@@ -114,12 +119,14 @@ static void expand(struct vwi_fill *fill, json_t *value, struct vwi_text *path)
 
     if (json_is_string(value) && strstr(json_string_value(value), "${"))
         expand_string(fill, value, path->p ? path->p : "");
-    json_array_foreach (value, i, entry) {
+    json_array_foreach(value, i, entry)
+    {
         vwi_text_addf(path, "[%zu]", i);
         expand(fill, entry, path);
         path->len = len;
     }
-    json_object_foreach (value, name, entry) {
+    json_object_foreach(value, name, entry)
+    {
         vwi_fill_path(shown, "", name);
         vwi_text_addf(path, "%s%s", len ? "." : "", shown);
         expand(fill, entry, path);

@@ -1,6 +1,6 @@
 /*
- * One row at a time: environment, else file, else default, through the same checks into the same place. Texts of the environment and
- * of the table become JSON values first, so that there is one reader for all three.
+ * One row at a time: environment, else file, else default, through the same checks into the same place. Texts of the environment
+ * and of the table become JSON values first, so that there is one reader for all three.
  */
 #include "core/config_parts.h"
 
@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/vwi.h"
 #include "core/json.h"
+#include "core/scan.h"
 
 #define MAX_LIST 1000
 #define MAX_SECONDS 1e9 /* 31 years: longer is as good as this, and fits every timer */
@@ -65,7 +66,8 @@ static void store_integer(void *at, size_t size, long long value)
 }
 
 /* at NULL: only checked. */
-static void land_number(struct vwi_fill *fill, const struct vwi_config_key *key, const json_t *value, const struct place *place, void *at)
+static void land_number(struct vwi_fill *fill, const struct vwi_config_key *key, const json_t *value, const struct place *place,
+                        void *at)
 {
     struct vwi_json_bounds bounds = { "an integer", key->min, key->max };
     vw_error_t why = { VW_OK, "" };
@@ -107,12 +109,14 @@ static void refuse_choice(struct vwi_fill *fill, const struct vwi_config_key *ke
         return; /* choices have no variable */
     }
     for (; *at && len < (int)sizeof expected; at += strcspn(at, " "), at += strspn(at, " "))
-        len += snprintf(expected + len, sizeof expected - (size_t)len, "%s\"%.*s\"", len ? " or " : "", (int)strcspn(at, " "), at);
+        len +=
+            snprintf(expected + len, sizeof expected - (size_t)len, "%s\"%.*s\"", len ? " or " : "", (int)strcspn(at, " "), at);
     vwi_fill_refuse(fill, place->where, value, expected);
 }
 
 /* NULL: refused. */
-static const char *check_string(struct vwi_fill *fill, const struct vwi_config_key *key, const json_t *value, const struct place *place)
+static const char *check_string(struct vwi_fill *fill, const struct vwi_config_key *key, const json_t *value,
+                                const struct place *place)
 {
     vw_error_t why = { VW_OK, "" };
     const char *text = NULL, *problem;
@@ -129,7 +133,8 @@ static const char *check_string(struct vwi_fill *fill, const struct vwi_config_k
     return problem ? NULL : text;
 }
 
-static void land_string(struct vwi_fill *fill, const struct vwi_config_key *key, const json_t *value, const struct place *place, void *at)
+static void land_string(struct vwi_fill *fill, const struct vwi_config_key *key, const json_t *value, const struct place *place,
+                        void *at)
 {
     const char *text = check_string(fill, key, value, place);
     char *kept;
@@ -156,14 +161,17 @@ static void land_strings(struct vwi_fill *fill, const struct vwi_config_key *key
         return;
     }
     if (!json_is_array(value) || json_array_size(value) > MAX_LIST) {
-        vwi_fill_refuse(fill, place->where, value, json_is_array(value) ? "at most 1000 entries"
-               : key->type == VWI_KEY_STRINGS ? "a list of strings" : "a string or a list of strings");
+        vwi_fill_refuse(fill, place->where, value,
+                        json_is_array(value)           ? "at most 1000 entries"
+                        : key->type == VWI_KEY_STRINGS ? "a list of strings"
+                                                       : "a string or a list of strings");
         return;
     }
-    json_array_foreach (value, i, entry) {
+    json_array_foreach(value, i, entry)
+    {
         vwi_fill_path_at(path, place->path, i);
         vwi_fill_where(fill, where, path);
-        text = check_string(fill, key, entry, &item);
+        text = vwi_fill_told(fill, path) ? NULL : check_string(fill, key, entry, &item);
         if (text)
             vwi_fill_add_string(fill, list, text, json_string_length(entry));
     }
@@ -174,9 +182,12 @@ static void land_container(struct vwi_fill *fill, const struct vwi_config_key *k
                            void *base)
 {
     static const char *const expected[] = {
-        [VWI_KEY_OBJECT] = "an object",         [VWI_KEY_OBJECTS] = "a list of objects",
-        [VWI_KEY_MAP] = "an object of objects", [VWI_KEY_NAME_OR_OBJECT] = "a plugin's name or an object",
-        [VWI_KEY_FREE_OBJECT] = "an object",    [VWI_KEY_FREE_LIST] = "a list",
+        [VWI_KEY_OBJECT] = "an object",
+        [VWI_KEY_OBJECTS] = "a list of objects",
+        [VWI_KEY_MAP] = "an object of objects",
+        [VWI_KEY_NAME_OR_OBJECT] = "a plugin's name or an object",
+        [VWI_KEY_FREE_OBJECT] = "an object",
+        [VWI_KEY_FREE_LIST] = "a list",
         [VWI_KEY_WORKLOAD] = "a number >= 0, a plugin's name or an object",
     };
     bool list = key->type == VWI_KEY_OBJECTS || key->type == VWI_KEY_FREE_LIST;
@@ -224,7 +235,9 @@ static void land(struct vwi_fill *fill, const struct vwi_config_key *key, json_t
 
 static json_t *read_bool(const char *text)
 {
-    static const char *const yes[] = { "y", "yes", "t", "true", "on", "1" }, *const no[] = { "n", "no", "f", "false", "off", "0" };
+    static const char *const yes[] = { "y", "yes", "t", "true", "on", "1" }, *const no[] = {
+        "n", "no", "f", "false", "off", "0"
+    };
     size_t i;
 
     for (i = 0; i < VWI_ARRAY_LEN(yes); i++) {
@@ -236,30 +249,38 @@ static json_t *read_bool(const char *text)
     return json_string(text);
 }
 
+/* A number as JSON writes it, whatever the locale; what is none stays a string, which the reader refuses and shows. */
 static json_t *read_number(const char *text)
 {
-    json_t *value = NULL;
-    vw_err err = vwi_json_parse(text, strlen(text), JSON_DECODE_ANY, "", &value, NULL);
+    size_t len;
+    double number;
 
-    if (err == VW_E_NOMEM || json_is_number(value))
-        return value;
-    json_decref(value);
-    return json_string(text); /* the reader refuses it and shows it */
+    text += strspn(text, " \t\r\n");
+    for (len = strlen(text); len && strchr(" \t\r\n", text[len - 1]); len--)
+        ;
+    if (!vwi_scan_number((struct vwi_span){ text, len }, &number) || isinf(number))
+        return json_stringn(text, len);
+    return fabs(number) <= 9007199254740992.0 && floor(number) == number ? json_integer((json_int_t)number) : json_real(number);
 }
 
 json_t *vwi_fill_read_text(const struct vwi_config_key *key, const char *text)
 {
     switch (key->type) {
-    case VWI_KEY_BOOL: return read_bool(text);
+    case VWI_KEY_BOOL:
+        return read_bool(text);
     case VWI_KEY_INTEGER:
     case VWI_KEY_NUMBER:
-    case VWI_KEY_SECONDS: return read_number(text);
-    case VWI_KEY_STRINGS: return json_pack("[s]", text);
-    default: return json_string(text);
+    case VWI_KEY_SECONDS:
+        return read_number(text);
+    case VWI_KEY_STRINGS:
+        return json_pack("[s]", text);
+    default:
+        return json_string(text);
     }
 }
 
-static void fill_from_text(struct vwi_fill *fill, const struct vwi_config_key *key, const char *text, const struct place *place, void *base)
+static void fill_from_text(struct vwi_fill *fill, const struct vwi_config_key *key, const char *text, const struct place *place,
+                           void *base)
 {
     json_t *value = vwi_fill_read_text(key, text);
 
@@ -306,6 +327,8 @@ static void fill_row(struct vwi_fill *fill, const struct vwi_config_key *key, js
     }
     if (!value)
         fill_absent(fill, key, &place, base);
+    else if (json_is_string(value) && vwi_fill_told(fill, path))
+        ; /* its reference could not be followed */
     else if (!((key->flags & VWI_KEY_NULLABLE) && json_is_null(value)))
         land(fill, key, value, &place, base);
     if (env)

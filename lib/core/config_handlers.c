@@ -12,9 +12,9 @@
 static const struct {
     const char *route, *method;
 } built_in[] = {
-    { "/health", "GET" },          { "/health", "HEAD" },       { "/health/live", "GET" },   { "/health/live", "HEAD" },
-    { "/metrics", "GET" },         { "/metrics", "HEAD" },      { "/session/create", "POST" }, { "/session/get", "POST" },
-    { "/session/health", "POST" }, { "/session/end", "POST" },  { "/pyworker/update", "POST" }, { "/drain", "POST" },
+    { "/health", "GET" },          { "/health", "HEAD" },      { "/health/live", "GET" },      { "/health/live", "HEAD" },
+    { "/metrics", "GET" },         { "/metrics", "HEAD" },     { "/session/create", "POST" },  { "/session/get", "POST" },
+    { "/session/health", "POST" }, { "/session/end", "POST" }, { "/pyworker/update", "POST" }, { "/drain", "POST" },
 };
 
 static bool takes(const struct vwi_handler_conf *handler, const char *method)
@@ -68,7 +68,8 @@ static void check_twins(struct vwi_fill *fill, const struct vwi_handlers_conf *c
             continue;
         for (m = 0; m < handler->methods.count; m++)
             if (takes(other, handler->methods.items[m])) {
-                vwi_fill_error(fill, path, "%s %s is served by handlers[%zu] already", handler->methods.items[m], handler->route, i);
+                vwi_fill_error(fill, path, "%s %s is served by handlers[%zu] already", handler->methods.items[m], handler->route,
+                               i);
                 return;
             }
     }
@@ -80,7 +81,7 @@ static void check_route(struct vwi_fill *fill, const struct vwi_handlers_conf *c
     char own[VWI_FILL_PATH];
 
     vwi_fill_path(own, path, "methods");
-    if (handler->methods.count == 0)
+    if (handler->methods.count == 0 && !vwi_fill_told(fill, own))
         vwi_fill_error(fill, own, "expected at least one method, or [\"*\"] for any");
     check_methods(fill, handler, own);
     if (!handler->route)

@@ -1,6 +1,6 @@
 /*
- * The queues behind the handlers. A lane exists when a handler waits in it: one that was named, "serial" and "parallel" for those that
- * name none, or one of its own for a parallel handler with a limit.
+ * The queues behind the handlers. A lane exists when a handler waits in it: one that was named, "serial" and "parallel" for those
+ * that name none, or one of its own for a parallel handler with a limit.
  */
 #include <stdio.h>
 #include <string.h>
@@ -47,7 +47,8 @@ static void read_named(struct lanes *lanes, json_t *object)
         return;
     }
     lanes->named = vwi_fill_keep(lanes->fill, json_object_size(object) * sizeof *lanes->named);
-    json_object_foreach (object, name, entry) {
+    json_object_foreach(object, name, entry)
+    {
         if (!lanes->named)
             return;
         named = &lanes->named[lanes->named_count++];
@@ -182,7 +183,8 @@ static bool read_count(const json_t *object, const char *name, unsigned *ret)
 }
 
 /* The number of lanes: the name given is that of none. */
-static size_t choose(struct lanes *lanes, const struct vwi_handler_conf *handler, const char *given, unsigned concurrency, const char *path)
+static size_t choose(struct lanes *lanes, const struct vwi_handler_conf *handler, const char *given, unsigned concurrency,
+                     const char *path)
 {
     char own[VWI_FILL_PATH];
 
@@ -233,8 +235,9 @@ static void settle(struct lanes *lanes, size_t index)
     if (!claims->serial)
         return;
     if (claims->concurrency && lane->max_concurrency != 1)
-        vwi_fill_error(lanes->fill, claims->concurrency, "expected 1, because %s in that lane takes one request at a time, got %u",
-                       claims->serial, lane->max_concurrency);
+        vwi_fill_error(lanes->fill, claims->concurrency,
+                       "expected 1, because %s in that lane takes one request at a time, got %u", claims->serial,
+                       lane->max_concurrency);
     lane->max_concurrency = 1;
 }
 

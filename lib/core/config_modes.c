@@ -1,6 +1,6 @@
 /*
- * What the environment says beyond the table of keys, and what the two modes ask for: platform mode, where CONTAINER_ID is set, has to
- * be reachable and reports; local mode serves and needs only a way to check signatures, if some handler does.
+ * What the environment says beyond the table of keys, and what the two modes ask for: platform mode, where CONTAINER_ID is set,
+ * has to be reachable and reports; local mode serves and needs only a way to check signatures, if some handler does.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -50,7 +50,8 @@ static void read_report(struct vwi_fill *fill)
     for (i = 0; i < report->addresses.count; i++) {
         strip_slashes(report->addresses.items[i]);
         if (vwi_config_address_problem(report->addresses.items[i]))
-            vwi_fill_refuse_text(fill, "REPORT_ADDR", report->addresses.items[i], "http(s)://HOST[:PORT][/PATH], separated by commas");
+            vwi_fill_refuse_text(fill, "REPORT_ADDR", report->addresses.items[i],
+                                 "http(s)://HOST[:PORT][/PATH], separated by commas");
     }
     report->enabled = report->addresses.count > 0;
     if (!report->enabled)
@@ -67,13 +68,14 @@ static void read_tls(struct vwi_fill *fill)
                            text ? "" : " (platform mode asks for TLS unless told otherwise)");
 }
 
-static bool is_host(const char *text)
+static bool is_host(struct vwi_fill *fill, const char *text)
 {
     struct vwi_text url = VWI_TEXT_INIT;
     bool good;
 
     vwi_text_addf(&url, strchr(text, ':') ? "http://[%s]" : "http://%s", text);
-    good = !url.failed && !strchr(url.p + strlen("http://"), '/') && !vwi_config_address_problem(url.p);
+    fill->no_memory |= url.failed;
+    good = url.failed || (!strchr(url.p + strlen("http://"), '/') && !vwi_config_address_problem(url.p));
     vwi_text_fini(&url);
     return good;
 }
@@ -106,7 +108,7 @@ static void form_url(struct vwi_fill *fill, unsigned worker_port)
     snprintf(name, sizeof name, "VAST_TCP_PORT_%u", worker_port);
     has_host = read_outside(fill, "PUBLIC_IPADDR", &host);
     has_port = read_outside(fill, name, &port);
-    if (has_host && !is_host(host.p)) {
+    if (has_host && !is_host(fill, host.p)) {
         vwi_fill_refuse_text(fill, "PUBLIC_IPADDR", host.p, "an address");
         has_host = false;
     }
@@ -161,8 +163,10 @@ static void check_key(struct vwi_fill *fill)
         return;
     snprintf(path, sizeof path, config->catch_all ? "handlers" : "handlers[%zu].auth", index);
     if (!config->auth.public_key_file && !config->report.enabled)
-        vwi_fill_error(fill, path, "%s \"vast\" needs a key to check signatures with: set publicKeyFile or REPORT_ADDR, or unsecured for "
-                       "tests", config->catch_all ? "without any, one handler serves every path with auth \"vast\"; auth" : "auth");
+        vwi_fill_error(fill, path,
+                       "%s \"vast\" needs a key to check signatures with: set publicKeyFile or REPORT_ADDR, or "
+                       "unsecured for tests",
+                       config->catch_all ? "without any, one handler serves every path with auth \"vast\"; auth" : "auth");
     else if (!config->auth.strict_url)
         vwi_fill_warn(fill, "strictUrl is false: a signature made for any other worker is taken too");
     else if (!config->auth.advertised_url && !config->platform)
@@ -229,7 +233,8 @@ void vwi_fill_modes(struct vwi_fill *fill, json_t *root)
     find_state_dir(fill);
     choose_error_policy(fill, root);
     if (front->max_body_bytes > front->max_buffered_bytes)
-        vwi_fill_warn(fill, "limits.maxBodyBytes is larger than limits.maxBufferedBytes, so a body of that size is always refused");
+        vwi_fill_warn(fill, "limits.maxBodyBytes is larger than limits.maxBufferedBytes, so a body of that size is always "
+                            "refused");
     if (vwi_fill_env(fill, "WORKER_HTTP_PORT"))
         vwi_fill_warn(fill, "WORKER_HTTP_PORT is ignored: the session port comes with a later version");
 }

@@ -29,22 +29,30 @@ static void add_line(struct vwi_text *out, const char *line)
     vwi_text_adds(out, "\n");
 }
 
-/* The same problem may be met twice, such as a variable that is read in two places. */
-static bool told(const struct vwi_fill *fill, const char *line)
+/* A line that begins with head and goes on with one of these bytes. */
+static bool has_line(const struct vwi_fill *fill, const char *head, const char *next)
 {
     const char *at = fill->errors->p ? fill->errors->p : "";
-    size_t len = strlen(line);
+    size_t len = strlen(head);
 
-    for (; (at = strstr(at, line)); at += len)
-        if (at[len] == '\n' && (at == fill->errors->p || at[-1] == '\n'))
+    for (; (at = strstr(at, head)); at += len)
+        if (strchr(next, at[len]) && (at == fill->errors->p || at[-1] == '\n'))
             return true;
     return false;
 }
 
+bool vwi_fill_told(const struct vwi_fill *fill, const char *path)
+{
+    char where[VWI_FILL_WHERE];
+
+    vwi_fill_where(fill, where, path);
+    return has_line(fill, where, ":[");
+}
+
 void vwi_fill_line(struct vwi_fill *fill, const char *line)
 {
-    if (!*line || told(fill, line))
-        return;
+    if (!*line || has_line(fill, line, "\n"))
+        return; /* the same variable may be read in two places */
     if (fill->error_count++ < MAX_ERRORS)
         add_line(fill->errors, line);
     else if (fill->error_count == MAX_ERRORS + 1)

@@ -33,6 +33,7 @@ struct vwi_fill {
 /* One line each. path "" is the file itself. */
 void vwi_fill_line(struct vwi_fill *fill, const char *line);
 void vwi_fill_error(struct vwi_fill *fill, const char *path, const char *fmt, ...) VW_PRINTF(3, 4);
+bool vwi_fill_told(const struct vwi_fill *fill, const char *path); /* is there a line about it, or an entry of it, already? */
 void vwi_fill_env_error(struct vwi_fill *fill, const char *name, const char *fmt, ...) VW_PRINTF(3, 4);
 void vwi_fill_warn(struct vwi_fill *fill, const char *fmt, ...) VW_PRINTF(2, 3);
 

@@ -1,6 +1,6 @@
 /*
- * The effective configuration under the file's own keys, so that it can be read, compared and loaded again; besides them stand the mode
- * and what the environment alone says. Secrets, also those in options of plugins, read "***".
+ * The effective configuration under the file's own keys, so that it reads like a file; besides them stand the mode and what the
+ * environment alone says. Secrets, also those in options of plugins, read "***".
  */
 #include <math.h>
 #include <string.h>
@@ -41,9 +41,15 @@ static json_t *integer_of(const void *at, size_t size)
     uint64_t large;
 
     switch (size) {
-    case sizeof small: memcpy(&small, at, size); return json_integer(small);
-    case sizeof middle: memcpy(&middle, at, size); return json_integer(middle);
-    default: memcpy(&large, at, sizeof large); return json_integer((json_int_t)large);
+    case sizeof small:
+        memcpy(&small, at, size);
+        return json_integer(small);
+    case sizeof middle:
+        memcpy(&middle, at, size);
+        return json_integer(middle);
+    default:
+        memcpy(&large, at, sizeof large);
+        return json_integer((json_int_t)large);
     }
 }
 
@@ -135,9 +141,9 @@ static void hide_secrets(struct print *print, json_t *value)
     json_t *entry;
     size_t i;
 
-    json_array_foreach (value, i, entry)
-        hide_secrets(print, entry);
-    json_object_foreach (value, name, entry) {
+    json_array_foreach(value, i, entry) hide_secrets(print, entry);
+    json_object_foreach(value, name, entry)
+    {
         if (json_is_string(entry) && is_secret(name)) {
             if (json_string_set(entry, HIDDEN) != 0)
                 print->no_memory = true;

@@ -1,4 +1,4 @@
-/* Rules of single texts in the configuration. Each returns NULL for a good one, else what it must be, to stand after "expected". */
+/* Rules of single texts in the configuration. Each returns NULL for a good one, else what it must be, as in "expected ...". */
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>

@@ -85,27 +85,39 @@ static json_t *form_of(struct schema *schema, const struct vwi_config_key *key)
     json_t *object;
 
     switch (key->type) {
-    case VWI_KEY_BOOL: return typed(schema, "boolean");
+    case VWI_KEY_BOOL:
+        return typed(schema, "boolean");
     case VWI_KEY_INTEGER:
     case VWI_KEY_NUMBER:
-    case VWI_KEY_SECONDS: return number_of(schema, key);
+    case VWI_KEY_SECONDS:
+        return number_of(schema, key);
     case VWI_KEY_STRING:
         object = typed(schema, "string");
         if (key->choices)
             put_choices(schema, object, key->choices);
         return object;
-    case VWI_KEY_STRINGS: return list_of(schema, typed(schema, "string"));
-    case VWI_KEY_STRING_OR_LIST: return any_of(schema, typed(schema, "string"), list_of(schema, typed(schema, "string")), NULL);
-    case VWI_KEY_OBJECT: return object_of(schema, key->path);
-    case VWI_KEY_OBJECTS: snprintf(scope, sizeof scope, "%s[]", key->path); return list_of(schema, object_of(schema, scope));
-    case VWI_KEY_MAP: snprintf(scope, sizeof scope, "%s.*", key->path); return map_of(schema, scope);
-    case VWI_KEY_NAME_OR_OBJECT: return any_of(schema, typed(schema, "string"), object_of(schema, key->path), NULL);
+    case VWI_KEY_STRINGS:
+        return list_of(schema, typed(schema, "string"));
+    case VWI_KEY_STRING_OR_LIST:
+        return any_of(schema, typed(schema, "string"), list_of(schema, typed(schema, "string")), NULL);
+    case VWI_KEY_OBJECT:
+        return object_of(schema, key->path);
+    case VWI_KEY_OBJECTS:
+        snprintf(scope, sizeof scope, "%s[]", key->path);
+        return list_of(schema, object_of(schema, scope));
+    case VWI_KEY_MAP:
+        snprintf(scope, sizeof scope, "%s.*", key->path);
+        return map_of(schema, scope);
+    case VWI_KEY_NAME_OR_OBJECT:
+        return any_of(schema, typed(schema, "string"), object_of(schema, key->path), NULL);
     case VWI_KEY_WORKLOAD:
         object = typed(schema, "number");
         put(schema, object, "minimum", json_integer(0));
         return any_of(schema, object, typed(schema, "string"), object_of(schema, key->path));
-    case VWI_KEY_FREE_OBJECT: return typed(schema, "object");
-    case VWI_KEY_FREE_LIST: return typed(schema, "array");
+    case VWI_KEY_FREE_OBJECT:
+        return typed(schema, "object");
+    case VWI_KEY_FREE_LIST:
+        return typed(schema, "array");
     }
     return NULL;
 }

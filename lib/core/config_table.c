@@ -1,6 +1,6 @@
 /*
- * The rows. A row's path names its scope by its prefix, and offsets are within the struct that the scope fills: struct vwi_config,
- * for handlers[] struct vwi_handler_conf, for its benchmark struct vwi_benchmark_conf, for lanes.* struct vwi_lane_conf.
+ * The rows. A row's path names its scope by its prefix, and offsets are within the struct that the scope fills: vwi_config, for
+ * handlers[] vwi_handler_conf, for its benchmark vwi_benchmark_conf, for lanes.* vwi_lane_conf.
  */
 #include "core/config_table.h"
 
@@ -35,8 +35,8 @@
 
 static const struct vwi_config_key keys[] = {
     RULE("modelServerUrl", STRING, "http://127.0.0.1", "MODEL_SERVER_URL", CONFIG(model.url),
-         "The model server: http://HOST[:PORT], or unix:/path for a socket. A port in it wins over the default of modelServerPort; "
-         "one that differs from a modelServerPort that was set is an error.", 0, vwi_config_model_problem),
+         "The model server: http://HOST[:PORT], or unix:/path for a socket. A port in it wins over the default of "
+         "modelServerPort; one that differs from a modelServerPort that was set is an error.", 0, vwi_config_model_problem),
     ROW("modelServerPort", INTEGER, "port", "8000", RANGE(1, 65535), "MODEL_SERVER_PORT", CONFIG(model.port),
         "Port of the model server."),
     ROW("workerPort", INTEGER, "port", "3000", RANGE(0, 65535), "WORKER_PORT", CONFIG(front.port),
@@ -51,7 +51,8 @@ static const struct vwi_config_key keys[] = {
          vwi_config_nonempty_problem),
     RULE("modelHealthcheckPath", STRING, NULL, "MODEL_HEALTH_ENDPOINT", CONFIG(ready.health_path),
          "Path at the model server that answers 200 while it is well; without it nothing is probed.", 0, vwi_config_path_problem),
-    PART("logActionConfig", OBJECT, "What lines of the model's log mean: texts that are looked for anywhere in a line, case matters."),
+    PART("logActionConfig", OBJECT,
+         "What lines of the model's log mean: texts that are looked for anywhere in a line, case matters."),
     RULE("logActionConfig.onLoad", STRINGS, NULL, "MODEL_LOAD_LOG_MSG", CONFIG(ready.on_load),
          "The model is loaded: benchmark, then ready.", 0, vwi_config_nonempty_problem),
     RULE("logActionConfig.onError", STRINGS, NULL, "MODEL_ERROR_LOG_MSGS", CONFIG(ready.on_error),
@@ -60,22 +61,23 @@ static const struct vwi_config_key keys[] = {
          "Progress: the line is copied to the worker's own log.", 0, vwi_config_nonempty_problem),
     LATER("logActionConfig.preset", STRING, "The patterns of a known model server."),
     CHOICE("errorPolicy", NULL, BY_HAND,
-           "What ends the state error: \"probe\", a model that answers its health path again; \"sticky\", nothing but a restart. By "
-           "default \"probe\" where modelHealthcheckPath is set, else \"sticky\".", "probe sticky", NULL),
+           "What ends the state error: \"probe\", a model that answers its health path again; \"sticky\", nothing but a restart. "
+           "By default \"probe\" where modelHealthcheckPath is set, else \"sticky\".", "probe sticky", NULL),
     ROW("maxPerf", NUMBER, "units/s", "0", FROM(0), NULL, CONFIG(ready.max_perf),
         "Fixes the reported capacity and skips measuring it; 0 measures."),
     PART("handlers", OBJECTS,
          "What is served; without any, one handler \"/*\" for every method, parallel, each request weighing 100."),
     RULE("handlers[].route", STRING, NULL, NULL, HANDLER(route),
-         "An exact path (\"/v1/embeddings\"), or a prefix (\"/v1/*\": matches /v1/x and /v1/, not /v1). Exact wins over the longest "
-         "prefix.", VWI_KEY_REQUIRED, vwi_route_problem),
+         "An exact path (\"/v1/embeddings\"), or a prefix (\"/v1/*\": matches /v1/x and /v1/, not /v1). Exact wins over the "
+         "longest prefix.", VWI_KEY_REQUIRED, vwi_route_problem),
     RULE("handlers[].methods", STRINGS, "POST", NULL, HANDLER(methods),
-         "Methods taken; [\"*\"] is any, HEAD is taken where GET is, OPTIONS only where it is listed.", 0, vwi_config_method_problem),
+         "Methods taken; [\"*\"] is any, HEAD is taken where GET is, OPTIONS only where it is "
+         "listed.", 0, vwi_config_method_problem),
     CHOICE("handlers[].auth", "vast", BY_HAND,
            "Who may call: \"vast\", requests the platform signed; \"none\", anybody.", "vast none", "bearer"),
     PART("handlers[].workloadCalculator", WORKLOAD,
-         "Units of work in a request: a number, a plugin's name, or an object with plugin, field, count or bytes; by default 100, "
-         "which also stands in for a workload that fails, is not finite or is negative."),
+         "Units of work in a request: a number, a plugin's name, or an object with plugin, field, count or bytes; by default "
+         "100, which also stands in for a workload that fails, is not finite or is negative."),
     RULE("handlers[].workloadCalculator.plugin", STRING, NULL, NULL, BY_HAND, "The plugin that weighs the payload.", 0,
          vwi_config_plugin_problem),
     PART("handlers[].workloadCalculator.options", FREE_OBJECT, "Handed to that plugin."),
@@ -88,16 +90,16 @@ static const struct vwi_config_key keys[] = {
     ROW("handlers[].workloadCalculator.bytes", INTEGER, "bytes", NULL, FROM(1), NULL, BY_HAND,
         "So many bytes of body are one unit."),
     PART("handlers[].requestParser", NAME_OR_OBJECT,
-         "What makes the model's request out of the payload: \"unwrap\" (payload.input where that is an object), a plugin's name, or "
-         "an object; by default the payload goes on as it is."),
+         "What makes the model's request out of the payload: \"unwrap\" (payload.input where that is an object), a plugin's "
+         "name, or an object; by default the payload goes on as it is."),
     RULE("handlers[].requestParser.plugin", STRING, NULL, NULL, BY_HAND, "The plugin that parses the payload.", VWI_KEY_REQUIRED,
          vwi_config_plugin_problem),
     PART("handlers[].requestParser.options", FREE_OBJECT, "Handed to that plugin."),
     ROW("handlers[].allowParallelRequests", BOOL, "", "false", ANY, NULL, HANDLER(parallel),
         "Whether the model server takes several of these at once; if not, they wait their turn in a lane."),
     ROW("handlers[].maxConcurrency", INTEGER, "requests", NULL, RANGE(0, 1000000), NULL, BY_HAND,
-        "Most requests at the model at once, 0 for no limit; only for parallel handlers, which then have a lane of their own unless "
-        "they name one. By default no limit."),
+        "Most requests at the model at once, 0 for no limit; only for parallel handlers, which then have a lane of their own "
+        "unless they name one. By default no limit."),
     RULE("handlers[].lane", STRING, NULL, NULL, BY_HAND,
          "The queue to wait in; by default \"serial\" for handlers that are not parallel, \"parallel\" for the others.", 0,
          vwi_config_lane_problem),
@@ -123,8 +125,8 @@ static const struct vwi_config_key keys[] = {
     ROW("handlers[].requireJson", BOOL, "", "false", ANY, NULL, HANDLER(require_json),
         "Turns a success that is neither JSON nor a stream into 502, because the platform's client would resend it without end."),
     RULE("handlers[].benchmark", OBJECT, NULL, NULL, BY_HAND,
-         "Measures capacity with this handler once the model is loaded; at most one handler has it. Needs dataset or datasetFile, "
-         "not both; neither where the workloadCalculator is a plugin that offers samples.", VWI_KEY_APART, NULL),
+         "Measures capacity with this handler once the model is loaded; at most one handler has it. Needs dataset or "
+         "datasetFile, not both; neither where the workloadCalculator is a plugin that offers samples.", VWI_KEY_APART, NULL),
     PART("handlers[].benchmark.dataset", FREE_LIST, "Payloads to send, any JSON values."),
     RULE("handlers[].benchmark.datasetFile", STRING, NULL, NULL, BENCHMARK(dataset_file),
          "A file of payloads: JSON Lines, or one JSON list.", 0, NULL),
@@ -143,12 +145,13 @@ static const struct vwi_config_key keys[] = {
     LATER("handlers[].drainTimeout", SECONDS, "Time to finish these requests when the worker stops."),
     PART("lanes", MAP, "Queues that handlers may share, by name; a name that no handler uses is warned about."),
     ROW("lanes.*.maxConcurrency", INTEGER, "requests", NULL, RANGE(0, 1000000), NULL, LANE(max_concurrency),
-        "Most requests of the lane at the model at once, 0 for no limit; by default 1 if a handler in it is not parallel, else 0."),
+        "Most requests of the lane at the model at once, 0 for no limit; by default 1 if a handler in it is not parallel, else "
+        "0."),
     ROW("lanes.*.maxQueueLength", INTEGER, "requests", "1000", RANGE(0, 10000000), NULL, LANE(max_queue_length),
         "Most requests that wait in the lane; the next one is refused."),
     RULE("pluginPath", STRINGS, NULL, NULL, CONFIG(plugin_path),
-         "Directories to look for plugins in, after those of --plugin-path and VASTWORKER_PLUGIN_PATH and before the one they are "
-         "installed in.", 0, vwi_config_nonempty_problem),
+         "Directories to look for plugins in, after those of --plugin-path and VASTWORKER_PLUGIN_PATH and before the one they "
+         "are installed in.", 0, vwi_config_nonempty_problem),
     ROW("unsecured", BOOL, "", "false", ANY, "UNSECURED", CONFIG(auth.unsecured),
         "Serves without checking signatures; for tests."),
     ROW("strictUrl", BOOL, "", "true", ANY, NULL, CONFIG(auth.strict_url),
@@ -193,8 +196,8 @@ static const struct vwi_config_key keys[] = {
     ROW("drainTimeout", SECONDS, "seconds", "30", FROM(0), NULL, CONFIG(drain_s),
         "Time to finish accepted requests when the worker stops."),
     RULE("stateDir", STRING, NULL, NULL, CONFIG(ready.state_dir),
-         "Directory for what is worth keeping over a restart (the benchmark's result); by default $WORKSPACE_DIR/.vastworker, else "
-         "$XDG_STATE_HOME/vastworker, else nothing is kept.", 0, NULL),
+         "Directory for what is worth keeping over a restart (the benchmark's result); by default $WORKSPACE_DIR/.vastworker, "
+         "else $XDG_STATE_HOME/vastworker, else nothing is kept.", 0, NULL),
     LATER("sessionPort", INTEGER, "Port on which the model server can end a session."),
     LATER("maxSessions", INTEGER, "Most sessions at once."),
     LATER("maxSessionLifetime", SECONDS, "Longest life of a session."),
@@ -206,12 +209,13 @@ static const struct vwi_config_key keys[] = {
 
 static const struct vwi_config_variable variables[] = {
     { "CONTAINER_ID", "The worker's number at the platform. Set: platform mode. Not set: local mode." },
-    { "MASTER_TOKEN", "The secret that reports carry and that /pyworker/update and /drain ask for; without it those two refuse." },
+    { "MASTER_TOKEN",
+      "The secret that reports carry and that /pyworker/update and /drain ask for; without it those two refuse." },
     { "REPORT_ADDR", "Addresses of the control plane, separated by commas, asked in turn. Platform mode: https://run.vast.ai." },
     { "PUBLIC_IPADDR", "The machine's address from outside, for the advertised url." },
     { "VAST_TCP_PORT_<workerPort>", "The port outside that leads to workerPort, for the advertised url." },
-    { "USE_SSL", "Only the text true asks for TLS, which platform mode does by default. TLS comes with a later version: set it to "
-                 "false." },
+    { "USE_SSL",
+      "Only the text true asks for TLS, which platform mode does by default. TLS comes with a later version: set it to false." },
     { "VASTWORKER_PLUGIN_PATH", "Directories to look for plugins in, separated by colons, before those of pluginPath." },
     { "WORKSPACE_DIR, XDG_STATE_HOME", "Where stateDir is by default." },
     { "WORKER_HTTP_PORT", "The session port, which comes with a later version: ignored with a warning." },

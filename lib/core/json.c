@@ -109,7 +109,8 @@ vw_err vwi_json_get_string(const json_t *value, const char *where, const char **
     return VW_OK;
 }
 
-vw_err vwi_json_get_number(const json_t *value, const char *where, const struct vwi_json_bounds *bounds, double *ret, vw_error_t *why)
+vw_err vwi_json_get_number(const json_t *value, const char *where, const struct vwi_json_bounds *bounds, double *ret,
+                           vw_error_t *why)
 {
     double number = json_number_value(value);
 

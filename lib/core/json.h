@@ -32,7 +32,8 @@ void vwi_json_show(const json_t *value, struct vwi_text *out);
 /* VW_OK, VW_E_CONFIG, or VW_E_NOMEM. *ret is untouched on failure; strings are borrowed from value. */
 vw_err vwi_json_get_bool(const json_t *value, const char *where, bool *ret, vw_error_t *why);
 vw_err vwi_json_get_string(const json_t *value, const char *where, const char **ret, vw_error_t *why);
-vw_err vwi_json_get_number(const json_t *value, const char *where, const struct vwi_json_bounds *bounds, double *ret, vw_error_t *why);
+vw_err vwi_json_get_number(const json_t *value, const char *where, const struct vwi_json_bounds *bounds, double *ret,
+                           vw_error_t *why);
 /* A number with a fraction of zero (1e9) is an integer too. */
 vw_err vwi_json_get_integer(const json_t *value, const char *where, const struct vwi_json_bounds *bounds, long long *ret,
                             vw_error_t *why);

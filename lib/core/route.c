@@ -31,8 +31,8 @@ struct slot {
 
 struct vwi_routes {
     struct slot *slots;
-    size_t mask;              /* number of slots - 1, a power of two - 1; at most half of them are used */
-    size_t max_prefix_len;    /* 0: no prefixes */
+    size_t mask;           /* number of slots - 1, a power of two - 1; at most half of them are used */
+    size_t max_prefix_len; /* 0: no prefixes */
     struct choice *choices;
     size_t choice_count;
 };
@@ -172,7 +172,10 @@ static int escaped(const char *p, const char *end)
         return -1;
     for (i = 1; i < 3; i++) {
         char c = p[i];
-        int digit = c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+        int digit = c >= '0' && c <= '9'   ? c - '0'
+                    : c >= 'a' && c <= 'f' ? c - 'a' + 10
+                    : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                           : -1;
 
         if (digit < 0)
             return -1;
@@ -327,6 +330,7 @@ const char *vwi_route_problem(const char *route)
         good = route[i] > ' ' && route[i] <= '~' && !strchr("\"#<>?*\\^`{|}", route[i]);
     if (!good)
         return "a path (\"/v1/x\"), or a prefix that ends in \"/*\"";
-    return path.len > MAX_ROUTE_BYTES || climbs(path) ? "a path of at most 2048 bytes without dot segments and escaped slashes or dots"
-                                                     : NULL;
+    return path.len > MAX_ROUTE_BYTES || climbs(path)
+               ? "a path of at most 2048 bytes without dot segments and escaped slashes or dots"
+               : NULL;
 }
