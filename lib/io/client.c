@@ -40,6 +40,7 @@ void vwi_client_go(struct vwi_client *c, enum vwi_client_state to)
 
     if (!VWI_EXPECT(rows[c->state].next & VWI_BIT(to)))
         return;
+    vwi_log_debug(front->log, "client %s fd %d: %s -> %s", c->peer, c->fd, rows[c->state].name, rows[to].name);
     vwi_list_del(&c->node);
     vwi_list_add(&front->states[to], &c->node);
     c->state = to;

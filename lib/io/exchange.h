@@ -22,7 +22,8 @@ struct vwi_exchange_events {
     void (*on_done)(void *user, bool gone);
 };
 
-/* Called by the user inside on_request, unless it replies in whole there and needs no notice. */
+/* Called by the user inside on_request, unless it replies in whole there and needs no notice: what is neither bound nor answered
+ * when on_request returns is cut. */
 void vwi_exchange_bind(struct vwi_exchange *ex, const struct vwi_exchange_events *events, void *user);
 
 struct vwi_span vwi_exchange_method(const struct vwi_exchange *ex);
@@ -37,7 +38,8 @@ void vwi_exchange_drop_body(struct vwi_exchange *ex); /* free the request body e
 /* A whole reply. headers: complete lines "Name: value\r\n" or NULL; framing headers, Date and Connection are added here.
  * A HEAD request gets the head alone. Data is copied. */
 void vwi_exchange_reply(struct vwi_exchange *ex, int status, const char *headers, const char *body, size_t len);
-/* A streamed reply: head, then writes, then end. length < 0: chunked (or close for an HTTP/1.0 client). */
+/* A streamed reply: head, then writes, then end. length < 0: chunked (or close for an HTTP/1.0 client). The head is held until
+ * the first write, the end, or the end of the turn; writes go out at once. An end before `length` bytes is an abort. */
 void vwi_exchange_head(struct vwi_exchange *ex, int status, const char *headers, int64_t length);
 void vwi_exchange_write(struct vwi_exchange *ex, const char *data, size_t len);
 void vwi_exchange_end(struct vwi_exchange *ex);

@@ -227,7 +227,8 @@ json_t *control_wait_report(struct control *c, bool (*test)(const json_t *report
 
 static bool is_ready(const json_t *report, void *arg)
 {
-    bool ready = json_number_value(json_object_get(report, "loadtime")) > 0 && json_number_value(json_object_get(report, "max_perf")) > 0;
+    double loadtime = json_number_value(json_object_get(report, "loadtime"));
+    bool ready = loadtime > 0 && json_number_value(json_object_get(report, "max_perf")) > 0;
 
     return ready == *(bool *)arg;
 }
@@ -259,7 +260,10 @@ static void wait_count(struct control *c, const unsigned *what, unsigned n, cons
     pthread_mutex_unlock(&c->lock);
 }
 
-static json_t *bodies(struct control *c, const char *path) { return strcmp(path, "/worker_status/") == 0 ? c->reports : c->deletion_bodies; }
+static json_t *bodies(struct control *c, const char *path)
+{
+    return strcmp(path, "/worker_status/") == 0 ? c->reports : c->deletion_bodies;
+}
 
 void control_wait_deletions(struct control *c, unsigned n) { json_decref(wait_list(c, c->deletions, n, "deletions")); }
 void control_wait_held(struct control *c, unsigned n) { wait_count(c, &c->held, n, "a call to hold"); }

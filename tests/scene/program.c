@@ -1,4 +1,4 @@
-/* Processes under test: spawned with a bare environment, both outputs read by a thread so that none ever blocks on a full pipe. */
+/* Processes under test: spawned with a bare environment; a thread reads both outputs, so that none ever blocks on a full pipe. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

@@ -1,4 +1,4 @@
-/* From start to ready, to error and back: by log, by health path, by benchmark, by port and by key; each change is told at once. */
+/* From start to ready, to error and back: by log, by health path, by benchmark, by port and by key; each change is told. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -237,7 +237,8 @@ END_TEST
 
 #define BENCH(path, more) \
     "{'handlers': [{'route': '/v1/embeddings', 'targetPath': '" path "', 'workloadCalculator': 'embeddings', " \
-    "'allowParallelRequests': true, 'benchmark': {'dataset': [{'input': ['a', 'b']}, {'input': 'c'}], 'runs': 2, 'concurrency': 3" more "}}]"
+    "'allowParallelRequests': true, 'benchmark': {'dataset': [{'input': ['a', 'b']}, {'input': 'c'}], " \
+    "'runs': 2, 'concurrency': 3" more "}}]"
 
 START_TEST(the_benchmark_measures_through_the_handler_and_stays_out_of_the_books)
 {

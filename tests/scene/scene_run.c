@@ -48,6 +48,17 @@ static char *open_config(unsigned port, const char *more)
     return path;
 }
 
+static char *plugin_config(const char *plugin)
+{
+    char *text = NULL, *path;
+
+    ck_assert_int_gt(asprintf(&text, "{'workerPort': 0, 'handlers': [{'route': '/a', 'auth': 'none', "
+                                     "'workloadCalculator': '%s'}]}", plugin), 0);
+    path = temp_file("worker.json", text);
+    free(text);
+    return path;
+}
+
 /* ---- options ---- */
 
 START_TEST(version_and_help_are_printed)
@@ -59,7 +70,7 @@ START_TEST(version_and_help_are_printed)
     program_free(p);
     p = run(ARGS("--help"), NULL, 0);
     ck_assert(has(program_out(p), "usage: vastworker-run"));
-    ck_assert(has(program_out(p), "--config FILE") || has(program_out(p), "--config "));
+    ck_assert(has(program_out(p), "--config "));
     ck_assert(has(program_out(p), "--check"));
     ck_assert(!has(program_out(p), "--print-config-docs"));
     program_free(p);
@@ -95,7 +106,8 @@ END_TEST
 
 START_TEST(every_error_of_a_configuration_is_a_line_with_its_path)
 {
-    char *path = temp_file("worker.json", "{'workerPrt': 1, 'maxPerf': -1, 'handlers': [{'route': '/a', 'maxQueueTime': 'abc', 'auth': 'none'}, "
+    char *path = temp_file("worker.json", "{'workerPrt': 1, 'maxPerf': -1, 'handlers': ["
+                                          "{'route': '/a', 'maxQueueTime': 'abc', 'auth': 'none'}, "
                                           "{'route': 'x', 'auth': 'none'}]}");
     struct program *p = run(ARGS("--config", path), NULL, 2);
     const char *said = program_err(p);
@@ -113,7 +125,7 @@ END_TEST
 
 START_TEST(a_missing_plugin_is_exit_2_with_file_directories_and_remedy)
 {
-    char *path = temp_file("worker.json", "{'workerPort': 0, 'handlers': [{'route': '/a', 'auth': 'none', 'workloadCalculator': 'nosuch'}]}");
+    char *path = plugin_config("nosuch");
     struct program *p = run(ARGS("--config", path, "--plugin-path", "/one:/two"), NULL, 2);
     const char *said = program_err(p);
 
@@ -139,26 +151,20 @@ static const struct {
 
 START_TEST(a_plugin_of_another_interface_is_exit_2_with_the_remedy)
 {
-    char *text = NULL, *path;
-    struct program *p;
-
-    ck_assert_int_gt(asprintf(&text, "{'workerPort': 0, 'handlers': [{'route': '/a', 'auth': 'none', 'workloadCalculator': '%s'}]}",
-                              strangers[_i].name), 0);
-    path = temp_file("worker.json", text);
-    p = run(ARGS("--config", path, "--plugin-path", VWT_BUILD "/tests/plugins"), NULL, 2);
+    char *path = plugin_config(strangers[_i].name);
+    struct program *p = run(ARGS("--config", path, "--plugin-path", VWT_BUILD "/tests/plugins"), NULL, 2);
     ck_assert_msg(has(program_err(p), strangers[_i].sentence), "%s", program_err(p));
     ck_assert(has(program_err(p), strangers[_i].name));
     program_free(p);
     free(path);
-    free(text);
 }
 END_TEST
 
 START_TEST(check_says_what_would_be_done_and_starts_nothing)
 {
     struct control *c = control_start();
-    char report[64], *path = temp_file("worker.json", "{'workerPort': 0, 'advertisedUrl': '" URL "', 'handlers': [{'route': '/v1/embeddings', "
-                                                      "'workloadCalculator': 'embeddings'}]}");
+    char report[64], *path = temp_file("worker.json", "{'workerPort': 0, 'advertisedUrl': '" URL "', 'handlers': ["
+                                                      "{'route': '/v1/embeddings', 'workloadCalculator': 'embeddings'}]}");
     struct program *p;
 
     snprintf(report, sizeof report, "REPORT_ADDR=http://127.0.0.1:%u", control_port(c));
@@ -180,7 +186,8 @@ END_TEST
 START_TEST(print_config_is_json_with_secrets_masked)
 {
     char *path = open_config(0, "");
-    struct program *p = run(ARGS("--print-config", "--config", path), ARGS("MASTER_TOKEN=mtoken-secret", "REPORT_ADDR=http://127.0.0.1:9"), 0);
+    struct program *p = run(ARGS("--print-config", "--config", path),
+                            ARGS("MASTER_TOKEN=mtoken-secret", "REPORT_ADDR=http://127.0.0.1:9"), 0);
     json_t *json = parse_json(program_out(p));
 
     ck_assert(json_is_object(json));
@@ -197,7 +204,8 @@ START_TEST(a_busy_port_is_one_sentence_and_exit_1_or_2_when_checking)
 {
     struct model *holder = model_start();
     char port[16], *path = open_config(model_port(holder), "");
-    struct program *p = run(_i ? ARGS("--config", path, "--check") : ARGS("--config", path), ARGS("REPORT_ADDR=http://127.0.0.1:9"), _i ? 2 : 1);
+    const char *const *arguments = _i ? ARGS("--config", path, "--check") : ARGS("--config", path);
+    struct program *p = run(arguments, ARGS("REPORT_ADDR=http://127.0.0.1:9"), _i ? 2 : 1);
 
     snprintf(port, sizeof port, "%u", model_port(holder));
     ck_assert_uint_eq(count_lines(program_err(p)), 1);
@@ -225,20 +233,22 @@ static void expect_beacon(struct control *c, const char *part)
     json_decref(bodies);
 }
 
+#define ADVERTISED "'advertisedUrl': '" URL "', "
+
 static const struct {
-    const char *environment[4], *port_setting, *said[3], *told;
+    const char *environment[4], *settings, *said[3], *told;
 } failures[] = {
     { { "USE_SSL=false" }, "", { "PUBLIC_IPADDR", "VAST_TCP_PORT_", "set it, or advertisedUrl" }, "PUBLIC_IPADDR" },
-    { { "PUBLIC_IPADDR=203.0.113.7" }, "'advertisedUrl': '" URL "', ", { "USE_SSL", "later version", "set USE_SSL=false" }, "USE_SSL" },
-    { { "USE_SSL=false", "UNSECURED=perhaps" }, "'advertisedUrl': '" URL "', ", { "UNSECURED", "perhaps", "" }, "UNSECURED" },
-    { { "USE_SSL=false" }, "'advertisedUrl': '" URL "', 'nonsense': 1, ", { "nonsense", "unknown key", "" }, "nonsense" },
+    { { "PUBLIC_IPADDR=203.0.113.7" }, ADVERTISED, { "USE_SSL", "later version", "set USE_SSL=false" }, "USE_SSL" },
+    { { "USE_SSL=false", "UNSECURED=perhaps" }, ADVERTISED, { "UNSECURED", "perhaps", "" }, "UNSECURED" },
+    { { "USE_SSL=false" }, ADVERTISED "'nonsense': 1, ", { "nonsense", "unknown key", "" }, "nonsense" },
 };
 
 START_TEST(a_start_that_fails_on_the_platform_is_told_and_exit_2)
 {
     struct control *c = control_start();
     const char *environment[8] = { "CONTAINER_ID=777", "MASTER_TOKEN=mtoken-secret" };
-    char report[64], *path = open_config(free_port(), failures[_i].port_setting);
+    char report[64], *path = open_config(free_port(), failures[_i].settings);
     struct program *p;
     size_t i, n = 2;
 
@@ -257,16 +267,18 @@ START_TEST(a_start_that_fails_on_the_platform_is_told_and_exit_2)
 }
 END_TEST
 
-START_TEST(a_busy_port_on_the_platform_is_told_and_exit_1)
+START_TEST(a_busy_port_on_the_platform_is_told_to_every_address_and_exit_1)
 {
-    struct control *c = control_start();
+    struct control *c = control_start(), *other = control_start();
     struct model *holder = model_start();
-    char report[64], *path = open_config(model_port(holder), "'advertisedUrl': '" URL "', ");
+    char report[100], *path = open_config(model_port(holder), ADVERTISED);
     struct program *p;
 
-    snprintf(report, sizeof report, "REPORT_ADDR=http://127.0.0.1:%u", control_port(c));
+    snprintf(report, sizeof report, "REPORT_ADDR=http://127.0.0.1:%u,http://127.0.0.1:%u", control_port(c), control_port(other));
     p = run(ARGS("--config", path), ARGS("CONTAINER_ID=777", "MASTER_TOKEN=mtoken-secret", "USE_SSL=false", report), 1);
     expect_beacon(c, "in use");
+    expect_beacon(other, "in use");
+    control_stop(other);
     program_free(p);
     free(path);
     model_stop(holder);
@@ -418,7 +430,7 @@ Suite *run_suite(void)
     tcase_add_test(tc, print_config_is_json_with_secrets_masked);
     tcase_add_loop_test(tc, a_busy_port_is_one_sentence_and_exit_1_or_2_when_checking, 0, 2);
     tcase_add_loop_test(tc, a_start_that_fails_on_the_platform_is_told_and_exit_2, 0, sizeof failures / sizeof failures[0]);
-    tcase_add_test(tc, a_busy_port_on_the_platform_is_told_and_exit_1);
+    tcase_add_test(tc, a_busy_port_on_the_platform_is_told_to_every_address_and_exit_1);
     tcase_add_test(tc, the_listening_line_names_the_port);
     tcase_add_loop_test(tc, a_signal_lets_the_request_in_flight_finish, 0, 2);
     tcase_add_loop_test(tc, a_second_signal_stops_at_once, 0, 2);
