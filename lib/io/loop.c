@@ -115,7 +115,7 @@ vw_err vwi_loop_create(struct vwi_loop **ret, vw_error_t *why)
     config = event_config_new();
     if (!config)
         goto out;
-    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST);
+    event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
     loop->base = event_base_new_with_config(config);
     loop->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (!loop->base || loop->wake_fd < 0) {
