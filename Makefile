@@ -57,7 +57,7 @@ REPLAYS   := $(FUZZ:%=$(B)/tests/fuzz/replay_%)
 TOOLS     := $(if $(wildcard tools/vastworker-run.c),$(B)/vastworker-run) $(if $(wildcard tools/vastworker-sim.c),$(B)/vastworker-sim)
 TESTS     := $(B)/tests/unit/unit $(if $(SCENE_OBJS),$(B)/tests/scene/scene)
 
-.PHONY: all tests check demo bench asan tsan fuzz install uninstall dist format help clean docs deps testdeps force
+.PHONY: all tests check demo bench asan tsan fuzz install uninstall dist format help clean docs deps testdeps bench-tools force
 .DELETE_ON_ERROR:
 all: deps $(STATIC) $(B)/libvastworker.so $(PLUGINS) $(TOOLS)
 tests: testdeps all $(TESTS) $(TEST_PLUGINS) $(REPLAYS) $(EXAMPLES)
@@ -153,15 +153,21 @@ check:
 	tools/bootstrap
 	tools/check/all
 
+# What people call first builds on all cores, and quietly: the story is the thing to read.
+FAST = $(MAKE) -s V=release $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
 demo:
-	tools/bootstrap
-	$(MAKE) all
-	examples/demo/run
+	@tools/bootstrap
+	@echo "make: building"
+	+@$(FAST) all
+	@examples/demo/run
 
 bench:
-	tools/bootstrap --bench
-	$(MAKE) all $(BENCH)
-	tools/bench/run
+	@tools/bootstrap --bench
+	@echo "make: building"
+	+@$(FAST) all bench-tools
+	@tools/bench/run
+
+bench-tools: $(BENCH)
 
 # libFuzzer under clang, sources compiled apart: make fuzz T=envelope [FUZZ_S=60]
 FUZZ_S ?= 60
