@@ -195,14 +195,16 @@ static void write_cache_key(struct vw_worker *worker, struct vwi_settings *setti
 {
     const struct vwi_handler_conf *handler = worker->bench_handler->conf;
     const struct vwi_benchmark_conf *bench = handler->benchmark;
+    const struct vwi_model_conf *server = &worker->config->model;
     const char *model = vwi_settings_lookup(settings, "MODEL_NAME");
     size_t i;
 
-    vwi_text_addf(&worker->cache_key, "%s|%s|%s|%s|%u|%u|%d|", worker->config->model.authority, model ? model : "", handler->route,
+    vwi_text_addf(&worker->cache_key, "%s|%s|%s|%s|%u|%u|%d|", server->unix_path ? server->unix_path : server->authority, model ? model : "", handler->route,
                   handler->target_path ? handler->target_path : "", bench->runs, bench->concurrency, bench->warmup);
-    vwi_text_addf(&worker->cache_key, "%d|%g|%s|%s|%s|%s|", handler->workload.kind, handler->workload.value,
+    vwi_text_addf(&worker->cache_key, "%d|%g|%s|%s|%s|%s|%s|", handler->workload.kind, handler->workload.value,
                   handler->workload.pointer ? handler->workload.pointer : "", handler->workload.plugin ? handler->workload.plugin : "",
-                  handler->workload.options_json ? handler->workload.options_json : "", handler->parser ? handler->parser : "");
+                  handler->workload.options_json ? handler->workload.options_json : "", handler->parser ? handler->parser : "",
+                  handler->parser_options_json ? handler->parser_options_json : "");
     for (i = 0; i < bench->dataset_count; i++)
         vwi_text_addf(&worker->cache_key, "%s|", bench->dataset[i]);
 }
@@ -464,6 +466,7 @@ vw_err vw_worker_run(vw_worker_t *worker)
         vwi_report_start(worker->desk.report);
     on_publish(worker);
     err = vwi_loop_run(worker->loop);
+    vwi_desk_cut(&worker->desk); /* what came while the last report was told, or all if the loop failed */
     publish(worker);
     return err;
 }

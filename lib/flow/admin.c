@@ -137,24 +137,19 @@ static bool wants_json(const struct vwi_exchange *ex)
     return accept.len >= sizeof json - 1 && vwi_span_is_nocase((struct vwi_span){ accept.p, sizeof json - 1 }, json);
 }
 
-/* Figures of one plugin name are added up over the handlers that use it. */
+/* At most two for each handler; the exposition adds up those of one name. */
 static size_t collect_plugins(const struct vwi_desk *desk, struct vwi_plugin_figures *figures, uint64_t *ret_fallbacks)
 {
-    size_t i, j, count = 0;
+    size_t i, count = 0;
 
     for (i = 0; i < desk->conf->count; i++) {
         const struct vwi_handler *handler = &desk->handlers[i];
-        const char *name = handler->calculator ? handler->conf->workload.plugin : handler->parser ? handler->conf->parser : NULL;
 
         *ret_fallbacks += handler->fallbacks;
-        if (!name)
-            continue;
-        for (j = 0; j < count && strcmp(figures[j].name, name) != 0; j++)
-            ;
-        if (j == count)
-            figures[count++] = (struct vwi_plugin_figures){ name, 0, 0 };
-        figures[j].seconds += handler->plugin_s;
-        figures[j].calls += handler->plugin_calls;
+        if (handler->calculator)
+            figures[count++] = (struct vwi_plugin_figures){ handler->conf->workload.plugin, handler->weighing.seconds, handler->weighing.calls };
+        if (handler->parser)
+            figures[count++] = (struct vwi_plugin_figures){ handler->conf->parser, handler->parsing.seconds, handler->parsing.calls };
     }
     return count;
 }
@@ -164,7 +159,7 @@ static void serve_metrics(struct vwi_admin *admin, struct vwi_exchange *ex)
     const struct vwi_desk *desk = admin->desk;
     struct vwi_ready_view ready = vwi_startup_view(desk->startup);
     struct vwi_front_stats front = { 0 };
-    struct vwi_plugin_figures *plugins = vwi_zalloc((desk->conf->count + 1) * sizeof *plugins);
+    struct vwi_plugin_figures *plugins = vwi_zalloc((2 * desk->conf->count + 1) * sizeof *plugins);
     struct vwi_exposition in = { .version = vw_version(), .ledger = desk->ledger, .queue = desk->queue };
     struct vwi_text body = VWI_TEXT_INIT;
     unsigned active = 0, idle = 0;

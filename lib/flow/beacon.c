@@ -9,6 +9,7 @@
 
 struct beacon {
     struct vwi_loop *loop;
+    const struct vwi_log *log;
     size_t open;
 };
 
@@ -16,7 +17,11 @@ static void on_courier_reply(void *arg, const struct vwi_errand_reply *reply)
 {
     struct beacon *beacon = arg;
 
-    (void)reply; /* told or not: there is no second try */
+    /* told or not: there is no second try */
+    if (reply->status >= 400)
+        vwi_log_warn(beacon->log, "the control plane was not told: it answered %ld", reply->status);
+    else if (!reply->status)
+        vwi_log_warn(beacon->log, "the control plane was not told: %s", reply->text);
     if (--beacon->open == 0)
         vwi_loop_stop(beacon->loop);
 }
@@ -24,7 +29,7 @@ static void on_courier_reply(void *arg, const struct vwi_errand_reply *reply)
 static void tell(struct beacon *beacon, struct vwi_courier *courier, const char *address, const struct vwi_text *body)
 {
     struct vwi_text url = VWI_TEXT_INIT;
-    struct vwi_errand_request request = { NULL, body->p, body->len, "application/json", BEACON_TIMEOUT_S, 65536 };
+    struct vwi_errand_request request = { NULL, body->p, body->len, "application/json", BEACON_TIMEOUT_S, 0 };
 
     vwi_text_addf(&url, "%s/worker_status/", address);
     request.url = url.p;
@@ -38,7 +43,7 @@ void vwi_beacon_send(const struct vwi_report_conf *conf, const char *url, const 
     struct vwi_wire_status status = {
         .id = conf->worker_id, .mtoken = conf->mtoken, .version = conf->version, .error_msg = error_msg, .url = url ? url : ""
     };
-    struct beacon beacon = { NULL, 0 };
+    struct beacon beacon = { NULL, log, 0 };
     struct vwi_courier *courier = NULL;
     struct vwi_text body = VWI_TEXT_INIT;
     size_t i;

@@ -29,9 +29,12 @@ static void finish(struct vwi_drain *drain, int64_t flush_ms)
 static void on_limit(void *arg)
 {
     struct vwi_drain *drain = arg;
+    size_t left = vwi_ledger_in_flight(drain->desk->ledger);
 
-    vwi_log_warn(drain->desk->log, "drain: %zu requests did not finish within drainTimeout (%g s) and are cut",
-                 vwi_ledger_in_flight(drain->desk->ledger), drain->limit_s);
+    if (left)
+        vwi_log_warn(drain->desk->log, "drain: %zu requests did not finish within drainTimeout (%g s) and are cut", left, drain->limit_s);
+    else
+        vwi_log_warn(drain->desk->log, "drain: some clients did not read their answers within drainTimeout (%g s)", drain->limit_s);
     vwi_desk_cut(drain->desk);
     finish(drain, FLUSH_LIMIT_MS);
 }
@@ -45,18 +48,26 @@ vw_err vwi_drain_init(struct vwi_drain *drain, vw_error_t *why)
 
 void vwi_drain_fini(struct vwi_drain *drain) { vwi_timer_fini(&drain->limit); }
 
+/* The hurry first, so that the news that we drain is not kept back by a pause. */
+static void begin(struct vwi_drain *drain)
+{
+    if (drain->draining)
+        return;
+    drain->draining = true;
+    if (drain->desk->report)
+        vwi_report_hurry(drain->desk->report);
+    vwi_startup_drain(drain->desk->startup);
+}
+
 void vwi_drain_begin(struct vwi_drain *drain)
 {
     struct vwi_desk *desk = drain->desk;
 
     if (drain->draining)
         return;
-    drain->draining = true;
     vwi_log_info(desk->log, "draining: %zu requests in flight, %zu of them queued, at most %g s", vwi_ledger_in_flight(desk->ledger),
                  vwi_queue_waiting(desk->queue), drain->limit_s);
-    if (desk->report)
-        vwi_report_hurry(desk->report);
-    vwi_startup_drain(desk->startup);
+    begin(drain);
     if (vwi_desk_idle(desk))
         finish(drain, FLUSH_LIMIT_MS);
     else
@@ -65,19 +76,20 @@ void vwi_drain_begin(struct vwi_drain *drain)
 
 void vwi_drain_now(struct vwi_drain *drain)
 {
-    size_t left = vwi_ledger_in_flight(drain->desk->ledger);
+    struct vwi_desk *desk = drain->desk;
+    size_t left = vwi_ledger_in_flight(desk->ledger);
 
     if (left)
-        vwi_log_warn(drain->desk->log, "stopping at once: %zu requests are cut", left);
-    if (!drain->draining) {
-        drain->draining = true;
-        vwi_startup_drain(drain->desk->startup);
-    }
-    vwi_desk_cut(drain->desk);
-    if (drain->finishing)
+        vwi_log_warn(desk->log, "stopping at once: %zu requests are cut", left);
+    begin(drain);
+    vwi_desk_cut(desk);
+    if (drain->finishing) {
+        left = vwi_ledger_deletions_count(desk->ledger);
+        vwi_log_warn(desk->log, "stopping at once: the last report is not waited for; %zu finished requests stay untold", left);
         on_flushed(drain);
-    else
+    } else {
         finish(drain, CUT_FLUSH_LIMIT_MS);
+    }
 }
 
 void vwi_drain_on_idle(struct vwi_drain *drain)

@@ -1,6 +1,7 @@
 #include "flow/forward.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/vwi.h"
 #include "core/route.h"
@@ -21,42 +22,68 @@ static bool is_dropped(struct vwi_span name, bool credentials)
     return credentials && vwi_span_is_nocase(name, "authorization");
 }
 
-/* Connection may name more headers that end here. */
-static bool is_named(struct vwi_span connection, struct vwi_span name)
+/* Headers that Connection names, hop by hop too. Bounded, since each is held against every header: who names more gets the first. */
+#define NAMED_MAX 32
+
+struct named {
+    struct vwi_span names[NAMED_MAX];
+    size_t count;
+};
+
+static void add_named(struct named *named, struct vwi_span list)
 {
     size_t at = 0;
 
-    while (at < connection.len) {
-        const char *start = connection.p + at;
-        const char *comma = memchr(start, ',', connection.len - at);
-        size_t len = comma ? (size_t)(comma - start) : connection.len - at;
+    while (at < list.len && named->count < NAMED_MAX) {
+        const char *start = list.p + at;
+        const char *comma = memchr(start, ',', list.len - at);
+        size_t len = comma ? (size_t)(comma - start) : list.len - at;
 
         at += len + 1;
         while (len && (*start == ' ' || *start == '\t'))
             start++, len--;
         while (len && (start[len - 1] == ' ' || start[len - 1] == '\t'))
             len--;
-        if (len == name.len && len) {
-            size_t i;
-
-            for (i = 0; i < len; i++)
-                if ((start[i] | 0x20) != (name.p[i] | 0x20))
-                    break;
-            if (i == len)
-                return true;
-        }
+        if (len && !vwi_span_is_nocase((struct vwi_span){ start, len }, "keep-alive"))
+            named->names[named->count++] = (struct vwi_span){ start, len };
     }
+}
+
+/* Connection may be there more than once. */
+static void find_named(const struct vwi_exchange *ex, struct named *named)
+{
+    struct vwi_span name, value;
+    size_t i, count = vwi_exchange_header_count(ex);
+
+    for (i = 0; i < count; i++) {
+        vwi_exchange_header_at(ex, i, &name, &value);
+        if (vwi_span_is_nocase(name, "connection"))
+            add_named(named, value);
+    }
+}
+
+static bool is_named(const struct named *named, struct vwi_span name)
+{
+    size_t i;
+
+    for (i = 0; i < named->count; i++)
+        if (named->names[i].len == name.len && strncasecmp(named->names[i].p, name.p, name.len) == 0)
+            return true;
     return false;
 }
 
 static void copy_headers(struct vwi_text *out, const struct vwi_exchange *ex, bool credentials)
 {
-    struct vwi_span connection = vwi_exchange_header(ex, "connection"), name, value;
     size_t i, count = vwi_exchange_header_count(ex);
+    struct vwi_span name, value;
+    struct named named;
 
+    named.count = 0;
+    if (vwi_exchange_header(ex, "connection").p)
+        find_named(ex, &named);
     for (i = 0; i < count; i++) {
         vwi_exchange_header_at(ex, i, &name, &value);
-        if (is_dropped(name, credentials) || is_named(connection, name))
+        if (is_dropped(name, credentials) || is_named(&named, name))
             continue;
         vwi_text_add(out, name.p, name.len);
         vwi_text_add(out, ": ", 2);

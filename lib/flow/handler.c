@@ -104,10 +104,10 @@ void vwi_handlers_destroy(struct vwi_handler *handlers, size_t count)
     vwi_free(handlers);
 }
 
-static void book_plugin(struct vwi_handler *handler, int64_t began_us)
+static void book(struct vwi_hook_time *time, int64_t began_us)
 {
-    handler->plugin_s += (double)(vwi_mono_us() - began_us) / 1e6;
-    handler->plugin_calls++;
+    time->seconds += (double)(vwi_mono_us() - began_us) / 1e6;
+    time->calls++;
 }
 
 static bool ask_plugin(struct vwi_handler *handler, struct vwi_span payload, double *ret, vw_error_t *why)
@@ -115,7 +115,7 @@ static bool ask_plugin(struct vwi_handler *handler, struct vwi_span payload, dou
     int64_t began_us = vwi_mono_us();
     vw_err err = vwi_plugin_weigh(handler->calculator, payload, ret, why);
 
-    book_plugin(handler, began_us);
+    book(&handler->weighing, began_us);
     return err == VW_OK && vwi_workload_valid(*ret);
 }
 
@@ -152,6 +152,6 @@ vw_err vwi_handler_parse(struct vwi_handler *handler, struct vwi_span payload, s
     }
     began_us = vwi_mono_us();
     err = vwi_plugin_parse(handler->parser, payload, ret, ret_owned, why);
-    book_plugin(handler, began_us);
+    book(&handler->parsing, began_us);
     return err;
 }

@@ -18,8 +18,10 @@ struct vwi_handler {
     const struct vwi_handler_conf *conf;
     const struct vwi_log *log;
     struct vwi_plugin *calculator, *parser; /* NULL: built in */
-    double plugin_s;          /* spent in both */
-    uint64_t plugin_calls;
+    struct vwi_hook_time {
+        double seconds;
+        uint64_t calls;
+    } weighing, parsing;      /* spent in the plugins */
     uint64_t fallbacks;       /* workloads that failed and became 100 */
     bool warned_not_json;     /* said once: an answer the platform's client resends without end */
 };

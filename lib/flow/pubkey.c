@@ -22,6 +22,7 @@ struct vwi_pubkey {
     size_t at; /* index of the address being asked */
     int64_t pause_ms, doubt_again_ms;
     bool had_key;
+    bool silent; /* every address failed and that was said: say nothing until one answers */
 };
 
 static void ask(struct vwi_pubkey *pubkey);
@@ -34,31 +35,41 @@ static void try_next(struct vwi_pubkey *pubkey)
         return;
     }
     pubkey->at = 0;
+    pubkey->silent = true;
     vwi_timer_start(&pubkey->timer, pubkey->pause_ms);
     pubkey->pause_ms = pubkey->pause_ms * 2 > MAX_PAUSE_MS ? MAX_PAUSE_MS : pubkey->pause_ms * 2;
+}
+
+static void complain(const struct vwi_pubkey *pubkey, const struct vwi_errand_reply *reply, const char *text)
+{
+    const char *address = pubkey->addresses->items[pubkey->at];
+    vw_log_level_t level = pubkey->silent ? VW_LOG_DEBUG : VW_LOG_WARN;
+
+    if (text)
+        vwi_log(pubkey->log, level, "public key: %s/pubkey/ did not send a key: %s; asking again", address, text);
+    else if (reply->status)
+        vwi_log(pubkey->log, level, "public key: %s/pubkey/ answered %ld; asking again", address, reply->status);
+    else
+        vwi_log(pubkey->log, level, "public key: %s/pubkey/: %s; asking again", address, reply->text);
 }
 
 static void on_courier_reply(void *arg, const struct vwi_errand_reply *reply)
 {
     struct vwi_pubkey *pubkey = arg;
-    const char *address = pubkey->addresses->items[pubkey->at];
-    vw_error_t why = { 0 };
+    vw_error_t why = { VW_OK, "" };
+    bool answered = reply->status >= 200 && reply->status < 400;
 
     pubkey->errand = NULL;
-    if (reply->status >= 200 && reply->status < 400) {
-        if (pubkey->events.on_key(pubkey->arg, reply->body, reply->len, &why) == VW_OK) {
-            vwi_log_info(pubkey->log, "public key %s from %s", pubkey->had_key ? "fetched again" : "fetched", address);
-            pubkey->had_key = true;
-            pubkey->pause_ms = 1000;
-            pubkey->at = 0;
-            return;
-        }
-        vwi_log_warn(pubkey->log, "public key: %s/pubkey/ did not send a key: %s", address, why.text);
-    } else if (reply->status) {
-        vwi_log_warn(pubkey->log, "public key: %s/pubkey/ answered %ld; asking again", address, reply->status);
-    } else {
-        vwi_log_warn(pubkey->log, "public key: %s/pubkey/: %s; asking again", address, reply->text);
+    if (answered && pubkey->events.on_key(pubkey->arg, reply->body, reply->len, &why) == VW_OK) {
+        vwi_log_info(pubkey->log, "public key %s from %s", pubkey->had_key ? "fetched again" : "fetched",
+                     pubkey->addresses->items[pubkey->at]);
+        pubkey->had_key = true;
+        pubkey->silent = false;
+        pubkey->pause_ms = 1000;
+        pubkey->at = 0;
+        return;
     }
+    complain(pubkey, reply, answered ? why.text : NULL);
     try_next(pubkey);
 }
 

@@ -17,7 +17,7 @@
 #define TICK_MS 1000
 #define IDLE_MS 10000          /* protocol 3.3: a report at least this often */
 #define TRY_TIMEOUT_S 10.0     /* protocol 3.4 */
-#define MAX_REPLY_BYTES (64u * 1024)
+#define HURRIED_TRY_S 3.0      /* while the worker stops, which the platform gives 10 s, and another address may answer */
 #define DELETIONS_A_BODY 512
 #define FIRST_PAUSE_MS 1000
 #define MAX_PAUSE_MS 15000
@@ -50,9 +50,10 @@ struct vwi_report {
     unsigned phase;                  /* of that body: the list, or in the legacy form the successes, then the failures */
     struct vwi_histogram seconds;
     uint64_t accepted, failed;
-    double disk_used_gib;
+    double disk_told_gib, disk_sent_gib; /* used on / as of the last report that was accepted, and of the one under way */
     int64_t last_report_ms;
     bool urgent, started, hurry, said_ok;
+    bool full_due; /* the report one second after the drain began */
     vwi_loop_fn on_flushed;
     void *flushed_arg;
 };
@@ -100,15 +101,38 @@ static void on_limit(void *arg)
         fn(report->flushed_arg);
 }
 
+static bool is_leaving(const struct vwi_report *report) { return report->hurry || report->on_flushed; }
+
+static void wake(struct line *line)
+{
+    vwi_timer_stop(&line->pause);
+    line->pausing = false;
+}
+
+/* There is no time left to be patient. */
+static void end_pauses(struct vwi_report *report)
+{
+    size_t i;
+
+    for (i = 0; i < VWI_ARRAY_LEN(report->lines); i++) {
+        wake(&report->lines[i]);
+        report->lines[i].pause_ms = FIRST_PAUSE_MS;
+    }
+}
+
 static void rest(struct line *line, int64_t ms)
 {
+    if (is_leaving(line->report))
+        ms = FIRST_PAUSE_MS;
     line->pausing = true;
     vwi_timer_start(&line->pause, ms + ms * (vwi_mono_us() % 200) / 1000); /* up to a fifth more, so that workers do not march in step */
 }
 
+static const char *path_of(const struct line *line) { return line->which == STATUS ? "worker_status" : "delete_requests"; }
+
 static void complain(struct line *line, const struct vwi_errand_reply *reply)
 {
-    const char *path = line->which == STATUS ? "worker_status" : "delete_requests";
+    const char *path = path_of(line);
 
     if (line->silent)
         return;
@@ -140,7 +164,7 @@ static bool fail_over(struct line *line, const struct vwi_errand_reply *reply)
 static void recover(struct line *line)
 {
     if (line->silent)
-        vwi_log_info(line->report->log, "report: %s takes reports again", address(line->report, line));
+        vwi_log_info(line->report->log, "report: %s/%s/ is accepted again", address(line->report, line), path_of(line));
     line->silent = false;
     line->tried = 0;
     line->pause_ms = FIRST_PAUSE_MS;
@@ -162,6 +186,7 @@ static void on_status_reply(void *arg, const struct vwi_errand_reply *reply)
         report->accepted++;
         recover(line);
         vwi_ledger_acknowledge(report->ledger, &report->sent);
+        report->disk_told_gib = report->disk_sent_gib;
         report->last_report_ms = vwi_mono_ms();
     } else {
         report->urgent = fail_over(line, reply) || report->urgent || report->on_flushed;
@@ -172,13 +197,14 @@ static void on_status_reply(void *arg, const struct vwi_errand_reply *reply)
     check_flushed(report);
 }
 
-static struct vwi_errand *post(struct vwi_report *report, struct line *line, const char *path, const struct vwi_text *body, vwi_errand_fn fn)
+static struct vwi_errand *post(struct vwi_report *report, struct line *line, const struct vwi_text *body, vwi_errand_fn fn)
 {
+    double timeout_s = is_leaving(report) && report->conf->addresses.count > 1 ? HURRIED_TRY_S : TRY_TIMEOUT_S;
     struct vwi_text url = VWI_TEXT_INIT;
-    struct vwi_errand_request request = { NULL, body->p, body->len, "application/json", TRY_TIMEOUT_S, MAX_REPLY_BYTES };
+    struct vwi_errand_request request = { NULL, body->p, body->len, "application/json", timeout_s, 0 };
     struct vwi_errand *errand = NULL;
 
-    vwi_text_addf(&url, "%s/%s/", address(report, line), path);
+    vwi_text_addf(&url, "%s/%s/", address(report, line), path_of(line));
     request.url = url.p;
     if (!url.failed)
         errand = vwi_courier_send(report->courier, &request, fn, report);
@@ -192,11 +218,11 @@ static void send_status(struct vwi_report *report)
     struct vwi_report_facts facts = { 0, 0, "", "" };
     struct vwi_wire_status status = { 0 };
     struct vwi_text body = VWI_TEXT_INIT;
-    double used = disk_used_gib();
 
     if (line->errand || line->pausing || vwi_ledger_snapshot(report->ledger, &report->sent) != VW_OK)
         return;
     report->urgent = false;
+    report->disk_sent_gib = disk_used_gib();
     report->events.facts(report->arg, &facts);
     status.id = report->conf->worker_id;
     status.mtoken = report->conf->mtoken;
@@ -205,11 +231,10 @@ static void send_status(struct vwi_report *report)
     status.url = facts.url;
     status.loadtime_s = facts.loadtime_s;
     status.max_perf = facts.max_perf;
-    status.disk_usage_gib = used - report->disk_used_gib;
+    status.disk_usage_gib = report->disk_sent_gib - report->disk_told_gib;
     status.counts = &report->sent;
-    report->disk_used_gib = used;
     if (vwi_wire_status(&status, &body) == VW_OK)
-        line->errand = post(report, line, "worker_status", &body, on_status_reply);
+        line->errand = post(report, line, &body, on_status_reply);
     vwi_text_fini(&body);
     if (!line->errand) {
         vwi_report_snapshot_fini(&report->sent);
@@ -281,7 +306,7 @@ static void tell_deletions(struct vwi_report *report, const struct vwi_deletion 
         if (write_phase(report, picked, count, &body, &named) != VW_OK)
             break; /* out of memory: the next tick tries again */
         if (named) {
-            line->errand = post(report, line, "delete_requests", &body, on_deletions_reply);
+            line->errand = post(report, line, &body, on_deletions_reply);
             break;
         }
     }
@@ -339,6 +364,8 @@ static void on_tick(void *arg)
     struct vwi_report *report = arg;
 
     vwi_timer_start(&report->tick, TICK_MS);
+    report->urgent = report->urgent || report->full_due;
+    report->full_due = false;
     if (report->urgent || vwi_ledger_changed(report->ledger) || vwi_mono_ms() - report->last_report_ms >= IDLE_MS)
         send_status(report);
     send_deletions(report);
@@ -359,7 +386,7 @@ vw_err vwi_report_create(struct vwi_loop *loop, struct vwi_courier *courier, con
     report->log = log;
     report->events = *events;
     report->arg = arg;
-    report->disk_used_gib = disk_used_gib();
+    report->disk_told_gib = disk_used_gib();
     vwi_histogram_init_request(&report->seconds);
     for (i = 0; i < VWI_ARRAY_LEN(report->lines); i++) {
         report->lines[i].report = report;
@@ -386,15 +413,25 @@ void vwi_report_start(struct vwi_report *report)
 void vwi_report_now(struct vwi_report *report)
 {
     report->urgent = true;
-    if (report->started)
-        send_status(report);
+    if (!report->started)
+        return;
+    wake(&report->lines[STATUS]); /* such news is rare, so it does not wear out a control plane that is in trouble */
+    send_status(report);
 }
 
-void vwi_report_hurry(struct vwi_report *report) { report->hurry = true; }
+void vwi_report_hurry(struct vwi_report *report)
+{
+    if (report->hurry || !report->started)
+        return;
+    report->hurry = report->full_due = true;
+    end_pauses(report);
+    vwi_timer_start(&report->tick, TICK_MS);
+    send_deletions(report);
+}
 
 void vwi_report_settled(struct vwi_report *report)
 {
-    if (report->hurry && report->started)
+    if (report->hurry)
         send_deletions(report);
 }
 
@@ -403,6 +440,7 @@ void vwi_report_flush(struct vwi_report *report, int64_t timeout_ms, vwi_loop_fn
     report->on_flushed = fn;
     report->flushed_arg = arg;
     vwi_timer_start(&report->limit, timeout_ms);
+    end_pauses(report);
     report->urgent = true;
     send_status(report);
     send_deletions(report);

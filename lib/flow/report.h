@@ -39,7 +39,9 @@ vw_err vwi_report_create(struct vwi_loop *loop, struct vwi_courier *courier, con
                          vw_error_t *why);
 void vwi_report_start(struct vwi_report *report);
 void vwi_report_now(struct vwi_report *report);    /* news that cannot wait for the tick */
-void vwi_report_hurry(struct vwi_report *report);  /* from now on each finished request's deletion goes out at once (drain) */
+/* The worker stops: from now on each finished request's deletion goes out at once, pauses are short, and a second from now a
+ * report goes out whatever has happened. */
+void vwi_report_hurry(struct vwi_report *report);
 void vwi_report_settled(struct vwi_report *report); /* a request was settled */
 /* Send what is left, then call fn once: when all was accepted, or after timeout_ms. */
 void vwi_report_flush(struct vwi_report *report, int64_t timeout_ms, vwi_loop_fn fn, void *arg);

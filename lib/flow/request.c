@@ -103,17 +103,6 @@ static bool envelope_verdict(struct request *rq, enum vwi_envelope_verdict verdi
     return ok;
 }
 
-static bool read_auth_header(struct request *rq, struct vwi_span header, const struct vwi_envelope_rules *rules)
-{
-    struct vwi_text answer = VWI_TEXT_INIT;
-    struct vwi_span json;
-
-    if (vwi_base64_decode(header, true, &rq->auth_json) != VW_OK)
-        return refuse(rq, VWI_REASON_INVALID_ENVELOPE, "X-Vast-Auth: not base64; send the base64 of auth_data's JSON.");
-    json = (struct vwi_span){ rq->auth_json.p ? rq->auth_json.p : "", rq->auth_json.len };
-    return envelope_verdict(rq, vwi_auth_data_parse(json, rules, &rq->envelope, &answer), &answer);
-}
-
 static struct vwi_span query_of(struct vwi_span target)
 {
     const char *mark = memchr(target.p, '?', target.len);
@@ -129,6 +118,20 @@ static void take_plain_session(struct request *rq)
         return;
     rq->envelope.has_session = true;
     rq->envelope.session_id = id;
+}
+
+static bool read_auth_header(struct request *rq, struct vwi_span header, const struct vwi_envelope_rules *rules)
+{
+    enum vwi_envelope_verdict verdict;
+    struct vwi_text answer = VWI_TEXT_INIT;
+    struct vwi_span json;
+
+    if (vwi_base64_decode(header, true, &rq->auth_json) != VW_OK)
+        return refuse(rq, VWI_REASON_INVALID_ENVELOPE, "X-Vast-Auth: not base64; send the base64 of auth_data's JSON.");
+    json = (struct vwi_span){ rq->auth_json.p ? rq->auth_json.p : "", rq->auth_json.len };
+    verdict = vwi_auth_data_parse(json, rules, &rq->envelope, &answer);
+    take_plain_session(rq); /* after the parse, which begins with an empty envelope */
+    return envelope_verdict(rq, verdict, &answer);
 }
 
 /* Unsecured: an envelope where the body is JSON with a payload, else a plain request. */
@@ -158,10 +161,8 @@ static bool read_credentials(struct request *rq)
     if (rq->handler->conf->auth != VWI_AUTH_VAST)
         return true;
     header = vwi_exchange_header(rq->ex, "x-vast-auth");
-    if (header.p) {
-        take_plain_session(rq);
+    if (header.p)
         return read_auth_header(rq, header, &rules);
-    }
     query = query_of(vwi_exchange_target(rq->ex));
     if (query.len) {
         enum vwi_envelope_verdict verdict = vwi_auth_data_from_query(query, &rules, &rq->envelope, &answer);
@@ -217,13 +218,15 @@ static bool parse(struct request *rq)
 {
     vw_error_t why = { VW_OK, "" };
     struct vwi_span payload = rq->enveloped ? rq->envelope.payload : rq->body;
+    vw_err err;
 
     rq->body = payload;
     if (!rq->handler->conf->parser || (!rq->enveloped && !vwi_json_valid(payload, rq->desk->auth->json_max_depth)))
         return true;
-    if (vwi_handler_parse(rq->handler, payload, &rq->body, &rq->parsed, &why) == VW_OK)
-        return true;
-    return refuse(rq, VWI_REASON_PARSER_REFUSED, why.text[0] ? why.text : NULL);
+    err = vwi_handler_parse(rq->handler, payload, &rq->body, &rq->parsed, &why);
+    if (err == VW_E_NOMEM)
+        return refuse(rq, VWI_REASON_INTERNAL, NULL);
+    return err == VW_OK || refuse(rq, VWI_REASON_PARSER_REFUSED, why.text[0] ? why.text : NULL);
 }
 
 /* Step 8. A calculator that reads JSON gets an empty text for a plain body that is none. */
@@ -242,7 +245,7 @@ static void weigh(struct request *rq)
     rq->work.request_idx = rq->envelope.auth.request_idx;
 }
 
-/* Verdicts 9 and 10. Control handlers serve in every state: they are how clients follow work that was accepted. */
+/* Verdicts 9 and 10. Control handlers serve in every state, to the cut: they are how clients follow work that was accepted. */
 static bool admit(struct request *rq)
 {
     struct vwi_desk *desk = rq->desk;
@@ -250,7 +253,7 @@ static bool admit(struct request *rq)
     struct vwi_ready_view ready = vwi_startup_view(desk->startup);
     double wait_s;
 
-    if (conf->control)
+    if (conf->control && !desk->own.cut)
         return true;
     if (ready.state == VWI_STATE_DRAINING)
         return reject(rq, VWI_REASON_DRAINING, 0);
@@ -307,8 +310,8 @@ static void settle(struct request *rq, enum vwi_outcome outcome)
     if (desk->report)
         vwi_report_settled(desk->report);
     vwi_list_del(&rq->turn);
-    if (outcome != VWI_OUTCOME_QUEUE_TIMEOUT)
-        expire(desk); /* so that the turn goes to one whose time is not up */
+    if (rq->ticket.place == VWI_PLACE_RUNNING)
+        expire(desk); /* so that the turn goes to one whose time is not up; never while rq itself could be one of them */
     next = vwi_queue_leave(desk->queue, &rq->ticket);
     if (next)
         vwi_list_add(&desk->own.turns, &VWI_CONTAINER(next, struct request, ticket)->turn);
@@ -358,46 +361,62 @@ static void fail(struct request *rq, enum vwi_reason reason, const char *text)
         vwi_log_warn(rq->desk->log, "%s: %s: %s", rq->handler->conf->route, vwi_reason_code(reason), text);
 }
 
+/* A content type; what stands behind ';' says nothing here. */
 static bool is_json_or_stream(struct vwi_span type)
 {
-    static const char *const starts[] = { "application/json", "text/event-stream", "application/x-ndjson", "application/jsonl" };
+    static const char *const names[] = { "application/json", "text/event-stream", "application/x-ndjson", "application/jsonl" };
+    static const char suffix[] = "+json";
+    size_t i, end = sizeof suffix - 1;
+
+    for (i = 0; i < type.len && type.p[i] != ';' && type.p[i] != ' ' && type.p[i] != '\t'; i++)
+        continue;
+    type.len = i;
+    for (i = 0; i < VWI_ARRAY_LEN(names); i++)
+        if (vwi_span_is_nocase(type, names[i]))
+            return true;
+    return type.len > end && vwi_span_is_nocase((struct vwi_span){ type.p + type.len - end, end }, suffix);
+}
+
+/* Would the platform's client resend for this answer without end? It does so for a 2xx that is neither JSON, nor a stream, nor empty. */
+static bool is_resent(const struct request *rq, const struct vwi_answer *answer, struct vwi_span *ret_type)
+{
     size_t i;
 
-    for (i = 0; i < VWI_ARRAY_LEN(starts); i++) {
-        size_t len = strlen(starts[i]);
+    if (!rq->enveloped || answer->status < 200 || answer->status >= 300 || answer->status == 204 || answer->content_length == 0)
+        return false;
+    *ret_type = (struct vwi_span){ "", 0 };
+    for (i = 0; i < answer->header_count; i++)
+        if (vwi_span_is_nocase(answer->names[i], "content-type"))
+            *ret_type = answer->values[i];
+    return !is_json_or_stream(*ret_type) && (!answer->chunked || rq->handler->conf->require_json);
+}
 
-        if (type.len >= len && vwi_span_is_nocase((struct vwi_span){ type.p, len }, starts[i]))
-            return true;
-    }
-    return false;
+static void warn_resent(struct request *rq, struct vwi_span type)
+{
+    if (rq->handler->warned_not_json)
+        return;
+    rq->handler->warned_not_json = true;
+    vwi_log_warn(rq->desk->log, "%s: the model answers %.*s; the platform's client resends what is neither JSON nor a stream without "
+                 "end. Remedy: requireJson, or a route that answers JSON (said once)",
+                 rq->handler->conf->route, (int)(type.len < 100 ? type.len : 100), type.len ? type.p : "");
 }
 
 static bool on_model_head(void *arg, const struct vwi_answer *answer)
 {
     struct request *rq = arg;
-    struct vwi_span type = { "", 0 };
-    size_t i;
+    struct vwi_span type;
 
     vwi_ledger_first_byte(rq->desk->ledger, &rq->entry, vwi_mono_us());
-    if (!rq->enveloped || answer->status < 200 || answer->status >= 300 || answer->content_length == 0) {
-        go(rq, VWI_REQUEST_ANSWERING);
-        return true;
-    }
-    for (i = 0; i < answer->header_count; i++)
-        if (vwi_span_is_nocase(answer->names[i], "content-type"))
-            type = answer->values[i];
-    if (!is_json_or_stream(type) && rq->handler->conf->require_json) {
-        rq->relay = NULL; /* ends with this veto */
-        fail(rq, VWI_REASON_NOT_JSON, NULL);
-        vwi_respond_refuse(rq->ex, VWI_REASON_NOT_JSON, NULL, 0);
-        settle(rq, VWI_OUTCOME_ERRORED);
-        return false;
-    }
-    if (!is_json_or_stream(type) && !answer->chunked && !rq->handler->warned_not_json) {
-        rq->handler->warned_not_json = true;
-        vwi_log_warn(rq->desk->log, "%s: the model answers %.*s; the platform's client resends what is neither JSON nor a stream without "
-                     "end. Remedy: requireJson, or a route that answers JSON (said once)",
-                     rq->handler->conf->route, (int)(type.len < 100 ? type.len : 100), type.p);
+    if (is_resent(rq, answer, &type)) {
+        if (rq->handler->conf->require_json) {
+            rq->relay = NULL; /* ends with this veto */
+            fail(rq, VWI_REASON_NOT_JSON, NULL);
+            vwi_respond_refuse(rq->ex, VWI_REASON_NOT_JSON, NULL, 0);
+            settle(rq, VWI_OUTCOME_ERRORED);
+            return false;
+        }
+        vwi_ledger_blame(rq->desk->ledger, route_of(rq), VWI_REASON_NOT_JSON); /* counted, but relayed */
+        warn_resent(rq, type);
     }
     go(rq, VWI_REQUEST_ANSWERING);
     return true;
@@ -581,7 +600,7 @@ void vwi_desk_cut(struct vwi_desk *desk)
 {
     struct vwi_list *node, *next;
 
-    desk->own.giving = true; /* nobody gets a turn any more */
+    desk->own.cut = desk->own.giving = true; /* nobody gets a turn any more */
     for (node = desk->own.requests.next; node != &desk->own.requests; node = next) {
         struct request *rq = VWI_CONTAINER(node, struct request, node);
 

@@ -47,7 +47,7 @@ struct vwi_desk {
     struct {
         struct vwi_list requests, turns; /* turns: got a slot, not begun yet */
         struct vwi_timer deadline;
-        bool giving;
+        bool giving, cut;
     } own;
 };
 
@@ -55,7 +55,8 @@ struct vwi_desk {
 vw_err vwi_desk_init(struct vwi_desk *desk, vw_error_t *why);
 void vwi_desk_fini(struct vwi_desk *desk); /* requests are over by then: destroy the front first */
 bool vwi_desk_idle(const struct vwi_desk *desk);
-/* Cut what is left: model connections closed, booked as errored, clients get 503 draining where no answer was begun. */
+/* Cut what is left: model connections closed, booked as errored, clients get 503 draining where no answer was begun. From then on
+ * nothing is started any more, control handlers included. */
 void vwi_desk_cut(struct vwi_desk *desk);
 
 void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex);

@@ -129,14 +129,16 @@ static int on_curl_socket(CURL *easy, curl_socket_t fd, int what, void *arg, voi
     (void)easy;
     if (ev)
         event_free(ev);
-    if (what == CURL_POLL_REMOVE) {
-        curl_multi_assign(courier->multi, fd, NULL);
+    curl_multi_assign(courier->multi, fd, NULL);
+    if (what == CURL_POLL_REMOVE)
         return 0;
-    }
     bits |= (short)((what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0));
     ev = event_new(vwi_loop_base(courier->loop), fd, bits, on_socket_ready, courier);
-    if (!ev || event_add(ev, NULL) != 0)
+    if (!ev || event_add(ev, NULL) != 0) {
+        if (ev)
+            event_free(ev);
         return -1;
+    }
     curl_multi_assign(courier->multi, fd, ev);
     return 0;
 }
@@ -146,6 +148,8 @@ static size_t on_curl_data(char *data, size_t size, size_t count, void *arg)
     struct vwi_errand *errand = arg;
     size_t len = size * count;
 
+    if (!errand->max_reply)
+        return len;
     if (errand->reply.len + len > errand->max_reply) {
         errand->too_long = true;
         return 0;
@@ -224,6 +228,9 @@ static bool set_options(struct vwi_errand *errand, const struct vwi_errand_reque
     curl_easy_setopt(easy, CURLOPT_USERAGENT, errand->courier->user_agent);
     curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, errand->problem);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* else the loop waits for a name that is still being looked up */
+#endif
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)(request->timeout_s * 1000));
     curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, 1L);
     curl_easy_setopt(easy, CURLOPT_MAXREDIRS, 3L);

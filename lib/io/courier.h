@@ -21,7 +21,7 @@ struct vwi_errand_request {
     size_t len;
     const char *content_type; /* of the body; copied */
     double timeout_s;         /* the whole call */
-    size_t max_reply_bytes;   /* a longer answer is a failure */
+    size_t max_reply_bytes;   /* a longer answer is a failure; 0: the status is all that matters, the body is not kept */
 };
 
 struct vwi_errand_reply {

@@ -26,6 +26,8 @@
  * /cut-stream    SSE head and one event, then closed
  * /vanish        closed without an answer
  * /text          200 text/plain
+ * /type/T        200 "{}" of content type T
+ * /empty         204, no type and no length
  * /until-close   200, no length, closed at the end
  * /health        200, or what model_health() set; counted as a probe, not as a request
  * anything else  200 {"ok": true}
@@ -64,7 +66,7 @@ json_t *control_deletions(struct control *c);        /* list of all entries, new
 double control_sum(struct control *c, const char *field); /* over all accepted reports */
 json_t *control_last_report(struct control *c);      /* new reference; NULL: none yet */
 unsigned control_reports(struct control *c);
-void control_hold(struct control *c, bool hold);       /* reports and deletions are read, then neither taken nor answered until let go */
+void control_hold(struct control *c, bool hold);       /* reports and deletions wait, untaken and unanswered, until let go */
 void control_wait_held(struct control *c, unsigned n); /* so many wait for an answer now */
 void control_down(struct control *c);                  /* nobody listens any more; what was taken is kept */
 void control_up(struct control *c);                    /* listens on the same port again */
@@ -121,7 +123,7 @@ void worker_wait(struct worker *w, bool (*test)(const vw_status_t *status, void 
 void worker_wait_in_flight(struct worker *w, unsigned n);
 vw_err worker_finish(struct worker *w); /* drains, waits for run to return, destroys; checks that nothing is left in flight */
 vw_err worker_join(struct worker *w);   /* waits for run to return and destroys, without asking for it */
-void worker_setenv(const char *name, const char *value); /* for the workers started from now on, over what the actors set; NULL: unset */
+void worker_setenv(const char *name, const char *value); /* for workers started from now on, over what the actors set; NULL: unset */
 bool worker_logged(struct worker *w, const char *text);
 unsigned worker_count_logged(struct worker *w, const char *text);
 void worker_wait_logged(struct worker *w, const char *text);
@@ -134,7 +136,7 @@ struct program;
 struct program *program_start(const char *const *arguments, const char *const *environment);
 void program_signal(struct program *p, int number);
 void program_wait_said(struct program *p, const char *text); /* on either output */
-uint16_t program_port(struct program *p, const char *before); /* the number that follows this text on either output; waits for it */
+uint16_t program_port(struct program *p, const char *before); /* waits for this text and a number behind it, on either output */
 int program_wait(struct program *p);                          /* for its end: the exit status, or minus the signal */
 const char *program_out(const struct program *p);             /* whole after program_wait(), borrowed */
 const char *program_err(const struct program *p);

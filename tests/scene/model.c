@@ -212,8 +212,12 @@ static bool answer(struct model *m, struct served *rq)
                false;
     if (is_path(rq, "/vanish"))
         return false;
+    if (is_path(rq, "/type/"))
+        return send_answer(rq->fd, 200, rq->target + 6, "{}");
     if (is_path(rq, "/text"))
         return send_answer(rq->fd, 200, "text/plain", "plain words");
+    if (is_path(rq, "/empty"))
+        return send_text(rq->fd, "HTTP/1.1 204 No Content\r\n\r\n");
     if (is_path(rq, "/until-close"))
         return send_text(rq->fd, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{\"until\": \"close\"}") && false;
     if (is_path(rq, "/health")) {

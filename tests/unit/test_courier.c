@@ -1,7 +1,13 @@
-/* Errands against our own front on the same loop: answers, failures with a clause, bounds, cancelling. */
+/* Errands against our own front on the same loop: answers, failures with a clause, bounds, cancelling, names that hang. */
 #include <check.h>
+#include <curl/curlver.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <netdb.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/conf.h"
 #include "base/log.h"
@@ -17,6 +23,26 @@ static long got_status;
 static char got_body[256], got_text[256];
 static unsigned ends, seen;
 static struct vwi_exchange *held;
+
+static sem_t answer_name; /* name servers that do not answer, until the test says so */
+
+/* Stands in front of the C library's, for libcurl too. */
+__attribute__((visibility("default"))) int getaddrinfo(const char *restrict name, const char *restrict service, const struct addrinfo *restrict hints,
+                struct addrinfo **restrict ret)
+{
+    int (*real)(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+    void *found = dlsym(RTLD_NEXT, "getaddrinfo");
+    struct timespec until;
+
+    memcpy(&real, &found, sizeof real);
+    if (!name || strcmp(name, "stuck.invalid") != 0)
+        return real(name, service, hints, ret);
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += 300; /* longer than any test may take */
+    while (sem_timedwait(&answer_name, &until) != 0 && errno == EINTR)
+        ;
+    return EAI_AGAIN;
+}
 
 static void on_exchange_done(void *user, bool gone)
 {
@@ -189,6 +215,31 @@ START_TEST(a_timeout_ends_an_errand)
 }
 END_TEST
 
+START_TEST(an_answer_that_nobody_wants_may_be_of_any_length)
+{
+    fetch("/echo", "0123456789", 10, 0);
+    vwi_loop_run(loop);
+    ck_assert_int_eq(got_status, 200);
+    ck_assert_str_eq(got_body, "");
+}
+END_TEST
+
+START_TEST(a_name_server_that_does_not_answer_holds_nobody_up)
+{
+    struct vwi_errand_request request = { "http://stuck.invalid/", NULL, 0, NULL, 0.2, 1000 };
+
+    ck_assert_int_eq(sem_init(&answer_name, 0, 0), 0);
+    ck_assert_ptr_nonnull(vwi_courier_send(courier, &request, on_reply, NULL));
+    vwi_loop_run(loop);
+    ck_assert_int_eq(got_status, 0);
+    ck_assert_ptr_nonnull(vwi_courier_send(courier, &request, on_reply, NULL));
+    vwi_courier_destroy(courier); /* nor does one that is under way */
+    courier = NULL;
+    sem_post(&answer_name);
+    sem_post(&answer_name);
+}
+END_TEST
+
 START_TEST(destroying_the_courier_drops_what_is_under_way)
 {
     fetch("/hold", NULL, 20, 1000);
@@ -215,6 +266,9 @@ Suite *courier_suite(void)
     tcase_add_test(tc, an_answer_beyond_the_bound_is_a_failure);
     tcase_add_test(tc, a_cancelled_errand_is_never_heard_of_and_hangs_up);
     tcase_add_test(tc, a_timeout_ends_an_errand);
+    tcase_add_test(tc, an_answer_that_nobody_wants_may_be_of_any_length);
+    if (LIBCURL_VERSION_NUM >= 0x075700) /* older ones always wait for the name */
+        tcase_add_test(tc, a_name_server_that_does_not_answer_holds_nobody_up);
     tcase_add_test(tc, destroying_the_courier_drops_what_is_under_way);
     suite_add_tcase(s, tc);
     return s;

@@ -1,0 +1,214 @@
+/* Leaving: what the clients see, what the control plane is told in the little time there is, and that a second word ends it. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "actors.h"
+
+#define UNITS "'allowParallelRequests': true, 'workloadCalculator': {'field': '/units'}"
+#define CONFIG "{'maxPerf': 200, 'drainTimeout': 8, 'handlers': [{'route': '/ok', " UNITS "}, {'route': '/hold', " UNITS "}, " \
+               "{'route': '/job', 'methods': ['GET'], 'auth': 'none', 'targetPath': '/x', 'control': true}]}"
+
+static struct model *m;
+static struct control *c;
+static struct worker *w;
+
+static void setup(void)
+{
+    m = model_start();
+    c = control_start();
+    w = worker_start_ready(m, c, CONFIG);
+    json_decref(control_wait_state(c, true));
+}
+
+static void teardown(void)
+{
+    control_stop(c);
+    model_stop(m);
+}
+
+static void expect(struct answer a, int status, const char *reason)
+{
+    ck_assert_msg(a.status == status, "expected %d, got %d: %s%s", status, a.status, a.head, a.body);
+    ck_assert_str_eq(answer_reason(&a), reason);
+    answer_fini(&a);
+}
+
+static int begin(long idx)
+{
+    int fd = client_connect(worker_port(w));
+    char *body = envelope(c, idx, "{'units': 10}");
+
+    client_send_post(fd, "/hold", body);
+    free(body);
+    model_wait_requests(m, (unsigned)idx);
+    return fd;
+}
+
+static void end(int fd, int status)
+{
+    expect(client_read(fd), status, status == 200 ? "" : "draining");
+    client_close(fd);
+}
+
+static void drain(void)
+{
+    vw_worker_drain(worker_handle(w));
+    worker_wait_state(w, VW_STATE_DRAINING);
+}
+
+static unsigned count_draining(void)
+{
+    json_t *reports = control_bodies(c, "/worker_status/"), *report;
+    unsigned n = 0;
+    size_t i;
+
+    json_array_foreach(reports, i, report)
+        n += json_number_value(json_object_get(report, "loadtime")) > 0 && json_number_value(json_object_get(report, "max_perf")) == 0;
+    json_decref(reports);
+    return n;
+}
+
+static bool has_one_working(const json_t *report, void *arg)
+{
+    (void)arg;
+    return json_integer_value(json_object_get(report, "num_requests_working")) == 1;
+}
+
+/* An idle worker reports every ten seconds, which is later than drainTimeout. */
+START_TEST(a_report_follows_the_first_one_even_if_nothing_happens)
+{
+    int fd = begin(1);
+    double until = patience();
+
+    json_decref(control_wait_report(c, has_one_working, NULL));
+    drain();
+    while (count_draining() < 2) {
+        ck_assert(now_s() < until);
+        nap();
+    }
+    model_permit(m, 1);
+    end(fd, 200);
+    ck_assert_int_eq(worker_join(w), VW_OK);
+}
+END_TEST
+
+START_TEST(deletions_go_out_one_by_one_while_others_still_run)
+{
+    int one = begin(1), two = begin(2);
+
+    drain();
+    model_permit(m, 1);
+    control_wait_deletions(c, 1);
+    ck_assert_uint_eq(worker_status(w).state, VW_STATE_DRAINING);
+    model_permit(m, 1);
+    end(one, 200);
+    end(two, 200);
+    ck_assert_int_eq(worker_join(w), VW_OK);
+    ck_assert_double_eq(control_sum(c, "cur_perf"), 20);
+}
+END_TEST
+
+/* A refusal makes both lines wait for ten seconds, which is longer than a stop may take. */
+START_TEST(a_line_that_rests_is_woken_for_the_last_words)
+{
+    json_t *deletions;
+
+    control_fail(c, 403, 0);
+    expect(client_envelope(worker_port(w), c, "/ok", 1, "{'units': 10}"), 200, "");
+    control_wait_refused(c, 2);
+    worker_wait_logged(w, "/delete_requests/ answered 403");
+    worker_wait_logged(w, "/worker_status/ answered 403");
+    control_fail(c, 0, 0);
+    ck_assert_int_eq(worker_finish(w), VW_OK);
+    ck_assert_double_eq(control_sum(c, "cur_perf"), 10);
+    deletions = control_deletions(c);
+    ck_assert_uint_eq(json_array_size(deletions), 1);
+    json_decref(deletions);
+    ck_assert_uint_ge(count_draining(), 1);
+}
+END_TEST
+
+START_TEST(the_last_words_are_tried_again_while_there_is_time)
+{
+    control_fail(c, 403, 3);
+    expect(client_envelope(worker_port(w), c, "/ok", 1, "{'units': 10}"), 200, "");
+    ck_assert_int_eq(worker_finish(w), VW_OK);
+    ck_assert_double_eq(control_sum(c, "cur_perf"), 10);
+    ck_assert_double_eq(control_sum(c, "new_load"), 10);
+}
+END_TEST
+
+START_TEST(control_handlers_serve_until_the_last_job_is_done)
+{
+    int fd = begin(1), kept = client_connect(worker_port(w));
+    struct answer a;
+
+    client_send(kept, "GET /job HTTP/1.1\r\nHost: w\r\n\r\n");
+    expect(client_read(kept), 200, "");
+    drain();
+    client_send(kept, "GET /job HTTP/1.1\r\nHost: w\r\n\r\n");
+    expect(client_read(kept), 200, "");
+    expect(client_call(worker_port(w), "GET", "/health", "", NULL), 503, "");
+    expect(client_post(worker_port(w), "/ok", "{"), 422, "invalid_json"); /* what is wrong with it comes first */
+    a = client_envelope(worker_port(w), c, "/ok", 3, "{'units': 1}");
+    ck_assert_str_eq(answer_header(&a, "connection"), "close");
+    expect(a, 503, "draining");
+    model_permit(m, 1);
+    end(fd, 200);
+    ck_assert(client_is_closed(kept)); /* nobody waits for idle connections */
+    client_close(kept);
+    ck_assert_int_eq(worker_join(w), VW_OK);
+    ck_assert_double_eq(control_sum(c, "rej_load"), 1);
+}
+END_TEST
+
+START_TEST(a_stop_does_not_wait_for_a_control_plane_that_is_silent)
+{
+    control_hold(c, true);
+    expect(client_envelope(worker_port(w), c, "/ok", 1, "{'units': 10}"), 200, "");
+    control_wait_held(c, 1);
+    drain();
+    vw_worker_stop(worker_handle(w));
+    worker_wait_logged(w, "the last report is not waited for; 1 finished requests stay untold");
+    ck_assert_int_eq(worker_join(w), VW_OK);
+    control_hold(c, false);
+}
+END_TEST
+
+START_TEST(a_client_that_sends_its_head_at_the_end_is_told)
+{
+    int slow = client_connect(worker_port(w)), fd = begin(1);
+
+    client_send(slow, "GET /job HTTP/1.1\r\nHost: w\r\n");
+    control_hold(c, true); /* keeps the flush going */
+    drain();
+    model_permit(m, 1);
+    end(fd, 200);
+    control_wait_held(c, 1);
+    client_send(slow, "\r\n");
+    expect(client_read(slow), 200, "");
+    client_close(slow);
+    control_hold(c, false);
+    ck_assert_int_eq(worker_join(w), VW_OK);
+}
+END_TEST
+
+Suite *drain_suite(void);
+
+Suite *drain_suite(void)
+{
+    Suite *s = suite_create("drain");
+    TCase *tc = tcase_create("drain");
+
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, a_report_follows_the_first_one_even_if_nothing_happens);
+    tcase_add_test(tc, deletions_go_out_one_by_one_while_others_still_run);
+    tcase_add_test(tc, a_line_that_rests_is_woken_for_the_last_words);
+    tcase_add_test(tc, the_last_words_are_tried_again_while_there_is_time);
+    tcase_add_test(tc, control_handlers_serve_until_the_last_job_is_done);
+    tcase_add_test(tc, a_stop_does_not_wait_for_a_control_plane_that_is_silent);
+    tcase_add_test(tc, a_client_that_sends_its_head_at_the_end_is_told);
+    suite_add_tcase(s, tc);
+    return s;
+}
