@@ -134,14 +134,15 @@ static size_t open_own(struct lanes *lanes, const struct vwi_handler_conf *handl
     return index;
 }
 
-/* Returns the number of lanes if there is none of that name. */
+/* Without "lanes" a handler's name for one makes it; with it a name it does not hold is a slip of the pen.
+ * Returns the number of lanes if there is none of that name. */
 static size_t open_given(struct lanes *lanes, const char *name, const char *path)
 {
     const char *near = SERIAL;
     unsigned least = vwi_config_distance(name, SERIAL), distance = vwi_config_distance(name, PARALLEL);
     size_t i;
 
-    if (find_named(lanes, name) || strcmp(name, SERIAL) == 0 || strcmp(name, PARALLEL) == 0)
+    if (!lanes->named_count || find_named(lanes, name) || strcmp(name, SERIAL) == 0 || strcmp(name, PARALLEL) == 0)
         return find_or_open(lanes, name);
     if (distance < least) {
         least = distance;

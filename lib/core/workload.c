@@ -19,9 +19,12 @@ static double weigh_field(const struct vwi_workload_conf *conf, struct vwi_span 
     struct vwi_span value;
     double number;
 
-    if (vwi_payload_find(payload, conf->pointer, &value) == VWI_KIND_NUMBER && vwi_payload_number(value, &number) &&
-        vwi_workload_valid(number))
-        return number;
+    if (vwi_payload_find(payload, conf->pointer, &value) == VWI_KIND_NUMBER) {
+        if (vwi_payload_number(value, &number) && vwi_workload_valid(number))
+            return number;
+        vwi_fail(why, VW_E_ENVELOPE, "workload field \"%s\" is negative or too large", conf->pointer);
+        return fall_back(ret_fallback);
+    }
     if (vwi_workload_valid(conf->value))
         return conf->value;
     vwi_fail(why, VW_E_ENVELOPE, "workload field \"%s\" is absent or no number of 0 or more, and has no default", conf->pointer);

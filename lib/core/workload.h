@@ -16,7 +16,7 @@ bool vwi_workload_valid(double workload); /* finite, 0 or more */
 
 /*
  * constant  conf->value
- * field     the number at conf->pointer if it is valid, else conf->value; a conf->value that is not valid (NAN) is no default
+ * field     the number at conf->pointer, a negative one being the fallback; conf->value where there is no number (NAN: no default)
  * count     entries of the list (members of the object) at conf->pointer; a string, number or boolean counts as 1
  * bytes     body_bytes / conf->value
  * plugin    not weighed here: the fallback; the caller asks the plugin and then vwi_workload_valid()
