@@ -3,7 +3,8 @@
  *
  *   arrive -> [credentials, authenticate, session, parse, weigh, admit] -> start -> wait -> run -> answer -> settle -> leave
  *
- * The bracket runs without waiting; the order of its verdicts is a contract (design: 404, 405, 422, 401, 503, 410, 422, 503, 429).
+ * The bracket runs without waiting (its first verdicts are in judge.c); their order is a contract (design: 404, 405, 422, 401, 503,
+ * 410, 422, 503, 429).
  * After it the only ways forward are the on_* functions, and every way out goes through settle(), which books exactly once.
  * A request is freed when its exchange is over (on_client_done), which comes after settling or brings it about.
  */
@@ -14,69 +15,19 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
-#include "base/vwi.h"
-#include "core/envelope.h"
-#include "core/payload.h"
 #include "flow/admin.h"
 #include "flow/forward.h"
-#include "flow/request_state.h"
+#include "flow/judge.h"
 #include "flow/respond.h"
 #include "io/plugin.h"
 #include "io/relay.h"
 
-struct request {
-    struct vwi_list node; /* in desk->own.requests */
-    struct vwi_list turn; /* in desk->own.turns */
-    struct vwi_ticket ticket;
-    struct vwi_entry entry;
-    struct vwi_desk *desk;
-    struct vwi_exchange *ex; /* NULL once the exchange is over */
-    struct vwi_handler *handler;
-    struct vwi_relay *relay;
-    struct vwi_envelope envelope;
-    struct vwi_span body; /* for the model */
-    void *parsed;         /* owns body when the parser made a new one */
-    struct vwi_text auth_json; /* of X-Vast-Auth, which the envelope's spans point into */
-    struct vwi_work work;
-    enum vwi_request_state state;
-    bool enveloped;
-};
-
-static void run(struct request *rq);
+static void run(struct vwi_request *rq);
 static void give_turns(struct vwi_desk *desk);
 static void expire(struct vwi_desk *desk);
 
-static void go(struct request *rq, enum vwi_request_state to)
-{
-    if (VWI_EXPECT(vwi_request_state_allows(rq->state, to)))
-        rq->state = to;
-}
-
-static size_t route_of(const struct request *rq) { return (size_t)(rq->handler - rq->desk->handlers); }
-
-/* ---- refusals: verdicts before anything is counted as started ---- */
-
-/* Verdicts 3 to 7. */
-static bool refuse(struct request *rq, enum vwi_reason reason, const char *message)
-{
-    vwi_ledger_refuse(rq->desk->ledger, route_of(rq), reason);
-    vwi_log_debug(rq->desk->log, "%s: refused: %s", rq->handler->conf->route, vwi_reason_code(reason));
-    vwi_respond_refuse(rq->ex, reason, message, 0);
-    go(rq, VWI_REQUEST_SETTLED);
-    return false;
-}
-
-/* The same with the platform's own body. */
-static bool refuse_as_platform(struct request *rq, enum vwi_reason reason, const char *json, size_t len)
-{
-    vwi_ledger_refuse(rq->desk->ledger, route_of(rq), reason);
-    vwi_respond_platform(rq->ex, reason, json, len);
-    go(rq, VWI_REQUEST_SETTLED);
-    return false;
-}
-
 /* Verdicts 9 and 10: the control plane hears of these. */
-static bool reject(struct request *rq, enum vwi_reason reason, double retry_after_s)
+static bool reject(struct vwi_request *rq, enum vwi_reason reason, double retry_after_s)
 {
     vwi_ledger_reject(rq->desk->ledger, &rq->work, reason, vwi_wall_s());
     if (rq->desk->report)
@@ -84,169 +35,12 @@ static bool reject(struct request *rq, enum vwi_reason reason, double retry_afte
     if (reason == VWI_REASON_DRAINING)
         vwi_exchange_close_after(rq->ex);
     vwi_respond_refuse(rq->ex, reason, NULL, retry_after_s);
-    go(rq, VWI_REQUEST_SETTLED);
+    vwi_request_go(rq, VWI_REQUEST_SETTLED);
     return false;
 }
 
-/* ---- the bracket ---- */
-
-static bool envelope_verdict(struct request *rq, enum vwi_envelope_verdict verdict, struct vwi_text *json)
-{
-    bool ok = verdict == VWI_ENVELOPE_OK;
-
-    if (!ok && (verdict == VWI_ENVELOPE_NOMEM || json->failed))
-        refuse(rq, VWI_REASON_INTERNAL, NULL);
-    else if (!ok)
-        refuse_as_platform(rq, verdict == VWI_ENVELOPE_INVALID_JSON ? VWI_REASON_INVALID_JSON : VWI_REASON_INVALID_ENVELOPE, json->p,
-                           json->len);
-    vwi_text_fini(json);
-    return ok;
-}
-
-static struct vwi_span query_of(struct vwi_span target)
-{
-    const char *mark = memchr(target.p, '?', target.len);
-
-    return mark ? (struct vwi_span){ mark + 1, (size_t)(target.p + target.len - mark - 1) } : (struct vwi_span){ "", 0 };
-}
-
-static void take_plain_session(struct request *rq)
-{
-    struct vwi_span id = vwi_exchange_header(rq->ex, "x-vast-session");
-
-    if (!id.p)
-        return;
-    rq->envelope.has_session = true;
-    rq->envelope.session_id = id;
-}
-
-static bool read_auth_header(struct request *rq, struct vwi_span header, const struct vwi_envelope_rules *rules)
-{
-    enum vwi_envelope_verdict verdict;
-    struct vwi_text answer = VWI_TEXT_INIT;
-    struct vwi_span json;
-
-    if (vwi_base64_decode(header, true, &rq->auth_json) != VW_OK)
-        return refuse(rq, VWI_REASON_INVALID_ENVELOPE, "X-Vast-Auth: not base64; send the base64 of auth_data's JSON.");
-    json = (struct vwi_span){ rq->auth_json.p ? rq->auth_json.p : "", rq->auth_json.len };
-    verdict = vwi_auth_data_parse(json, rules, &rq->envelope, &answer);
-    take_plain_session(rq); /* after the parse, which begins with an empty envelope */
-    return envelope_verdict(rq, verdict, &answer);
-}
-
-/* Unsecured: an envelope where the body is JSON with a payload, else a plain request. */
-static bool read_loose(struct request *rq, const struct vwi_envelope_rules *rules)
-{
-    struct vwi_text answer = VWI_TEXT_INIT;
-    enum vwi_envelope_verdict verdict = vwi_envelope_parse(rq->body, rules, &rq->envelope, &answer);
-
-    if (verdict == VWI_ENVELOPE_PLAIN || verdict == VWI_ENVELOPE_INVALID_JSON) {
-        vwi_text_fini(&answer);
-        take_plain_session(rq);
-        return true;
-    }
-    rq->enveloped = verdict == VWI_ENVELOPE_OK;
-    return envelope_verdict(rq, verdict, &answer);
-}
-
-/* Verdict 4: which form is it, and is it whole? */
-static bool read_credentials(struct request *rq)
-{
-    const struct vwi_auth_conf *auth = rq->desk->auth;
-    struct vwi_envelope_rules rules = { auth->json_max_depth, auth->unsecured };
-    struct vwi_span header, query;
-    struct vwi_text answer = VWI_TEXT_INIT;
-
-    rq->body = vwi_exchange_body(rq->ex);
-    if (rq->handler->conf->auth != VWI_AUTH_VAST)
-        return true;
-    header = vwi_exchange_header(rq->ex, "x-vast-auth");
-    if (header.p)
-        return read_auth_header(rq, header, &rules);
-    query = query_of(vwi_exchange_target(rq->ex));
-    if (query.len) {
-        enum vwi_envelope_verdict verdict = vwi_auth_data_from_query(query, &rules, &rq->envelope, &answer);
-
-        if (verdict != VWI_ENVELOPE_OK || rq->envelope.auth.present) {
-            take_plain_session(rq);
-            return envelope_verdict(rq, verdict, &answer);
-        }
-        vwi_text_fini(&answer);
-        vwi_envelope_fini(&rq->envelope);
-    }
-    if (auth->unsecured)
-        return read_loose(rq, &rules);
-    rq->enveloped = true;
-    return envelope_verdict(rq, vwi_envelope_parse(rq->body, &rules, &rq->envelope, &answer), &answer);
-}
-
-/* Verdict 5. */
-static bool authenticate(struct request *rq)
-{
-    struct vwi_desk *desk = rq->desk;
-    const char *url = desk->auth->strict_url ? desk->auth->advertised_url : NULL;
-    struct vwi_span expected = { url, url ? strlen(url) : 0 };
-
-    if (rq->handler->conf->auth != VWI_AUTH_VAST || desk->auth->unsecured)
-        return true;
-    switch (vwi_verifier_judge(desk->verifier, expected, rq->envelope.auth.url, rq->envelope.auth.signature)) {
-    case VWI_AUTH_GOOD:
-        return true;
-    case VWI_AUTH_NO_KEY:
-        return refuse(rq, VWI_REASON_KEY_UNAVAILABLE, NULL);
-    case VWI_AUTH_FOREIGN_URL:
-        return refuse(rq, VWI_REASON_FOREIGN_URL, NULL);
-    case VWI_AUTH_BAD_SIGNATURE:
-        break;
-    }
-    vwi_pubkey_doubt(desk->pubkey);
-    return refuse(rq, VWI_REASON_BAD_SIGNATURE, NULL);
-}
-
-/* Verdict 6. No session was ever created in this version, so every id is unknown. */
-static bool find_session(struct request *rq)
-{
-    static const char unknown[] = "{\"error\": \"invalid session\"}";
-
-    if (!rq->envelope.has_session)
-        return true;
-    return refuse_as_platform(rq, VWI_REASON_INVALID_SESSION, unknown, sizeof unknown - 1);
-}
-
-/* Verdict 7. */
-static bool parse(struct request *rq)
-{
-    vw_error_t why = { VW_OK, "" };
-    struct vwi_span payload = rq->enveloped ? rq->envelope.payload : rq->body;
-    vw_err err;
-
-    rq->body = payload;
-    if (!rq->handler->conf->parser || (!rq->enveloped && !vwi_json_valid(payload, rq->desk->auth->json_max_depth)))
-        return true;
-    err = vwi_handler_parse(rq->handler, payload, &rq->body, &rq->parsed, &why);
-    if (err == VW_E_NOMEM)
-        return refuse(rq, VWI_REASON_INTERNAL, NULL);
-    return err == VW_OK || refuse(rq, VWI_REASON_PARSER_REFUSED, why.text[0] ? why.text : NULL);
-}
-
-/* Step 8. A calculator that reads JSON gets an empty text for a plain body that is none. */
-static void weigh(struct request *rq)
-{
-    enum vwi_workload_kind kind = rq->handler->conf->workload.kind;
-    bool reads_json = kind == VWI_WORKLOAD_PLUGIN || kind == VWI_WORKLOAD_FIELD || kind == VWI_WORKLOAD_COUNT;
-    struct vwi_span payload = rq->body;
-
-    if (reads_json && !rq->enveloped && !rq->parsed && !vwi_json_valid(payload, rq->desk->auth->json_max_depth))
-        payload = (struct vwi_span){ "null", 4 };
-    rq->work.kind = rq->handler->conf->control ? VWI_WORK_CONTROL : VWI_WORK_PLAIN;
-    rq->work.route = route_of(rq);
-    rq->work.workload = vwi_handler_weigh(rq->handler, payload, rq->body.len);
-    rq->work.has_request_idx = rq->envelope.auth.has & VWI_AUTH_REQUEST_IDX;
-    rq->work.request_idx = rq->envelope.auth.request_idx;
-}
-
 /* Verdicts 9 and 10. Control handlers serve in every state, to the cut: they are how clients follow work that was accepted. */
-static bool admit(struct request *rq)
+static bool admit(struct vwi_request *rq)
 {
     struct vwi_desk *desk = rq->desk;
     const struct vwi_handler_conf *conf = rq->handler->conf;
@@ -269,7 +63,7 @@ static bool admit(struct request *rq)
 
 /* ---- after the bracket ---- */
 
-static void free_request(struct request *rq)
+static void free_request(struct vwi_request *rq)
 {
     struct vwi_desk *desk = rq->desk;
 
@@ -294,14 +88,14 @@ static void watch_deadline(struct vwi_desk *desk)
 }
 
 /* The one place that books. What it frees: the place or slot, and the model connection if one is still held. */
-static void settle(struct request *rq, enum vwi_outcome outcome)
+static void settle(struct vwi_request *rq, enum vwi_outcome outcome)
 {
     struct vwi_desk *desk = rq->desk;
     struct vwi_ticket *next;
 
     if (rq->state == VWI_REQUEST_SETTLED)
         return;
-    go(rq, VWI_REQUEST_SETTLED);
+    vwi_request_go(rq, VWI_REQUEST_SETTLED);
     if (rq->relay)
         vwi_relay_cancel(rq->relay);
     rq->relay = NULL;
@@ -314,7 +108,7 @@ static void settle(struct request *rq, enum vwi_outcome outcome)
         expire(desk); /* so that the turn goes to one whose time is not up; never while rq itself could be one of them */
     next = vwi_queue_leave(desk->queue, &rq->ticket);
     if (next)
-        vwi_list_add(&desk->own.turns, &VWI_CONTAINER(next, struct request, ticket)->turn);
+        vwi_list_add(&desk->own.turns, &VWI_CONTAINER(next, struct vwi_request, ticket)->turn);
     give_turns(desk);
 }
 
@@ -325,7 +119,7 @@ static void give_turns(struct vwi_desk *desk)
         return;
     desk->own.giving = true;
     while (!vwi_list_empty(&desk->own.turns)) {
-        struct request *rq = VWI_CONTAINER(desk->own.turns.next, struct request, turn);
+        struct vwi_request *rq = VWI_CONTAINER(desk->own.turns.next, struct vwi_request, turn);
 
         vwi_list_del(&rq->turn);
         run(rq);
@@ -335,7 +129,7 @@ static void give_turns(struct vwi_desk *desk)
 
 static void on_client_drained(void *user)
 {
-    struct request *rq = user;
+    struct vwi_request *rq = user;
 
     if (rq->relay)
         vwi_relay_drained(rq->relay);
@@ -343,20 +137,20 @@ static void on_client_drained(void *user)
 
 static void on_client_done(void *user, bool gone)
 {
-    struct request *rq = user;
+    struct vwi_request *rq = user;
 
     rq->ex = NULL;
     if (gone && rq->state != VWI_REQUEST_SETTLED)
-        vwi_ledger_blame(rq->desk->ledger, route_of(rq), VWI_REASON_CLIENT_GONE);
+        vwi_ledger_blame(rq->desk->ledger, vwi_request_route(rq), VWI_REASON_CLIENT_GONE);
     settle(rq, gone ? VWI_OUTCOME_CANCELLED : VWI_OUTCOME_ERRORED);
     free_request(rq);
 }
 
 static const struct vwi_exchange_events client_events = { on_client_drained, on_client_done };
 
-static void fail(struct request *rq, enum vwi_reason reason, const char *text)
+static void fail(struct vwi_request *rq, enum vwi_reason reason, const char *text)
 {
-    vwi_ledger_blame(rq->desk->ledger, route_of(rq), reason);
+    vwi_ledger_blame(rq->desk->ledger, vwi_request_route(rq), reason);
     if (text)
         vwi_log_warn(rq->desk->log, "%s: %s: %s", rq->handler->conf->route, vwi_reason_code(reason), text);
 }
@@ -378,7 +172,7 @@ static bool is_json_or_stream(struct vwi_span type)
 }
 
 /* Would the platform's client resend for this answer without end? It does so for a 2xx that is neither JSON, nor a stream, nor empty. */
-static bool is_resent(const struct request *rq, const struct vwi_answer *answer, struct vwi_span *ret_type)
+static bool is_resent(const struct vwi_request *rq, const struct vwi_answer *answer, struct vwi_span *ret_type)
 {
     size_t i;
 
@@ -391,7 +185,7 @@ static bool is_resent(const struct request *rq, const struct vwi_answer *answer,
     return !is_json_or_stream(*ret_type) && (!answer->chunked || rq->handler->conf->require_json);
 }
 
-static void warn_resent(struct request *rq, struct vwi_span type)
+static void warn_resent(struct vwi_request *rq, struct vwi_span type)
 {
     if (rq->handler->warned_not_json)
         return;
@@ -403,7 +197,7 @@ static void warn_resent(struct request *rq, struct vwi_span type)
 
 static bool on_model_head(void *arg, const struct vwi_answer *answer)
 {
-    struct request *rq = arg;
+    struct vwi_request *rq = arg;
     struct vwi_span type;
 
     vwi_ledger_first_byte(rq->desk->ledger, &rq->entry, vwi_mono_us());
@@ -415,10 +209,10 @@ static bool on_model_head(void *arg, const struct vwi_answer *answer)
             settle(rq, VWI_OUTCOME_ERRORED);
             return false;
         }
-        vwi_ledger_blame(rq->desk->ledger, route_of(rq), VWI_REASON_NOT_JSON); /* counted, but relayed */
+        vwi_ledger_blame(rq->desk->ledger, vwi_request_route(rq), VWI_REASON_NOT_JSON); /* counted, but relayed */
         warn_resent(rq, type);
     }
-    go(rq, VWI_REQUEST_ANSWERING);
+    vwi_request_go(rq, VWI_REQUEST_ANSWERING);
     return true;
 }
 
@@ -430,7 +224,7 @@ static void on_model_end(void *arg, const struct vwi_relay_end *end)
         [VWI_UPSTREAM_TIMEOUT] = VWI_REASON_MODEL_TIMEOUT,
         [VWI_UPSTREAM_RESET] = VWI_REASON_MODEL_RESET,
     };
-    struct request *rq = arg;
+    struct vwi_request *rq = arg;
 
     rq->relay = NULL;
     if (end->result == VWI_UPSTREAM_OK) {
@@ -446,13 +240,13 @@ static void on_model_end(void *arg, const struct vwi_relay_end *end)
 static const struct vwi_relay_events model_events = { on_model_head, on_model_end };
 
 /* Its turn: holds a slot (or needs none). */
-static void run(struct request *rq)
+static void run(struct vwi_request *rq)
 {
     struct vwi_desk *desk = rq->desk;
     struct vwi_forward forward = { VWI_TEXT_INIT, VWI_TEXT_INIT };
     struct vwi_upstream_request request;
 
-    go(rq, VWI_REQUEST_RUNNING);
+    vwi_request_go(rq, VWI_REQUEST_RUNNING);
     vwi_ledger_run(desk->ledger, &rq->entry, vwi_wall_s(), vwi_mono_us());
     if (vwi_forward_build(&forward, rq->ex, rq->handler->conf, rq->enveloped, rq->body, &request))
         rq->relay = vwi_relay_start(desk->upstream, &request, rq->ex, NULL, &model_events, rq);
@@ -464,13 +258,13 @@ static void run(struct request *rq)
     settle(rq, VWI_OUTCOME_ERRORED);
 }
 
-static void start(struct request *rq)
+static void start(struct vwi_request *rq)
 {
     vwi_ledger_start(rq->desk->ledger, &rq->entry, &rq->work, vwi_wall_s(), vwi_mono_us());
 }
 
 /* Verdict 11. */
-static void take_turn(struct request *rq)
+static void take_turn(struct vwi_request *rq)
 {
     struct vwi_desk *desk = rq->desk;
     const struct vwi_handler_conf *conf = rq->handler->conf;
@@ -489,7 +283,7 @@ static void take_turn(struct request *rq)
         return;
     case VWI_TURN_WAIT:
         start(rq);
-        go(rq, VWI_REQUEST_WAITING);
+        vwi_request_go(rq, VWI_REQUEST_WAITING);
         if (timed && vwi_queue_next_deadline(desk->queue) == rq->ticket.deadline_ms)
             watch_deadline(desk);
         return;
@@ -497,7 +291,7 @@ static void take_turn(struct request *rq)
         reject(rq, VWI_REASON_QUEUE_FULL, 0);
         return;
     case VWI_TURN_NOMEM:
-        refuse(rq, VWI_REASON_INTERNAL, NULL);
+        vwi_judge_refuse(rq, VWI_REASON_INTERNAL, NULL);
         return;
     }
 }
@@ -507,9 +301,9 @@ static void expire(struct vwi_desk *desk)
     struct vwi_ticket *ticket;
 
     while ((ticket = vwi_queue_expired(desk->queue, vwi_mono_ms()))) {
-        struct request *rq = VWI_CONTAINER(ticket, struct request, ticket);
+        struct vwi_request *rq = VWI_CONTAINER(ticket, struct vwi_request, ticket);
 
-        vwi_ledger_blame(desk->ledger, route_of(rq), VWI_REASON_QUEUE_TIMEOUT);
+        vwi_ledger_blame(desk->ledger, vwi_request_route(rq), VWI_REASON_QUEUE_TIMEOUT);
         vwi_respond_refuse(rq->ex, VWI_REASON_QUEUE_TIMEOUT, NULL, 0);
         settle(rq, VWI_OUTCOME_QUEUE_TIMEOUT);
     }
@@ -556,7 +350,7 @@ static struct vwi_handler *find_handler(struct vwi_desk *desk, struct vwi_exchan
 void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex)
 {
     struct vwi_handler *handler;
-    struct request *rq;
+    struct vwi_request *rq;
 
     if (vwi_admin_serve(desk->admin, ex))
         return;
@@ -576,9 +370,9 @@ void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex)
     vwi_list_init(&rq->node);
     vwi_list_add(&desk->own.requests, &rq->node);
     vwi_exchange_bind(ex, &client_events, rq);
-    if (!read_credentials(rq) || !authenticate(rq) || !find_session(rq) || !parse(rq))
+    if (!vwi_judge_credentials(rq) || !vwi_judge_signature(rq) || !vwi_judge_session(rq) || !vwi_judge_payload(rq))
         return;
-    weigh(rq);
+    vwi_judge_weigh(rq);
     if (admit(rq))
         take_turn(rq);
 }
@@ -602,12 +396,12 @@ void vwi_desk_cut(struct vwi_desk *desk)
 
     desk->own.cut = desk->own.giving = true; /* nobody gets a turn any more */
     for (node = desk->own.requests.next; node != &desk->own.requests; node = next) {
-        struct request *rq = VWI_CONTAINER(node, struct request, node);
+        struct vwi_request *rq = VWI_CONTAINER(node, struct vwi_request, node);
 
         next = node->next;
         if (rq->state == VWI_REQUEST_SETTLED)
             continue;
-        vwi_ledger_blame(desk->ledger, route_of(rq), VWI_REASON_DRAINING);
+        vwi_ledger_blame(desk->ledger, vwi_request_route(rq), VWI_REASON_DRAINING);
         if (rq->state == VWI_REQUEST_ANSWERING)
             vwi_exchange_abort(rq->ex);
         else

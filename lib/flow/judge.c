@@ -1,0 +1,185 @@
+/*
+ * The verdicts of the bracket that only look at what the client sent. All false returns have answered the client already.
+ * The odd thing: nothing of a refusal here reaches the control plane (design.md 7), or anybody could write into its books.
+ */
+#include "flow/judge.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "core/payload.h"
+#include "flow/respond.h"
+#include "io/plugin.h"
+
+bool vwi_judge_refuse(struct vwi_request *rq, enum vwi_reason reason, const char *message)
+{
+    vwi_ledger_refuse(rq->desk->ledger, vwi_request_route(rq), reason);
+    vwi_log_debug(rq->desk->log, "%s: refused: %s", rq->handler->conf->route, vwi_reason_code(reason));
+    vwi_respond_refuse(rq->ex, reason, message, 0);
+    vwi_request_go(rq, VWI_REQUEST_SETTLED);
+    return false;
+}
+
+/* The same with the platform's own body. */
+static bool refuse_as_platform(struct vwi_request *rq, enum vwi_reason reason, const char *json, size_t len)
+{
+    vwi_ledger_refuse(rq->desk->ledger, vwi_request_route(rq), reason);
+    vwi_respond_platform(rq->ex, reason, json, len);
+    vwi_request_go(rq, VWI_REQUEST_SETTLED);
+    return false;
+}
+
+static bool envelope_verdict(struct vwi_request *rq, enum vwi_envelope_verdict verdict, struct vwi_text *json)
+{
+    bool ok = verdict == VWI_ENVELOPE_OK;
+
+    if (!ok && (verdict == VWI_ENVELOPE_NOMEM || json->failed))
+        vwi_judge_refuse(rq, VWI_REASON_INTERNAL, NULL);
+    else if (!ok)
+        refuse_as_platform(rq, verdict == VWI_ENVELOPE_INVALID_JSON ? VWI_REASON_INVALID_JSON : VWI_REASON_INVALID_ENVELOPE, json->p,
+                           json->len);
+    vwi_text_fini(json);
+    return ok;
+}
+
+static struct vwi_span query_of(struct vwi_span target)
+{
+    const char *mark = memchr(target.p, '?', target.len);
+
+    return mark ? (struct vwi_span){ mark + 1, (size_t)(target.p + target.len - mark - 1) } : (struct vwi_span){ "", 0 };
+}
+
+static void take_plain_session(struct vwi_request *rq)
+{
+    struct vwi_span id = vwi_exchange_header(rq->ex, "x-vast-session");
+
+    if (!id.p)
+        return;
+    rq->envelope.has_session = true;
+    rq->envelope.session_id = id;
+}
+
+static bool read_auth_header(struct vwi_request *rq, struct vwi_span header, const struct vwi_envelope_rules *rules)
+{
+    enum vwi_envelope_verdict verdict;
+    struct vwi_text answer = VWI_TEXT_INIT;
+    struct vwi_span json;
+
+    if (vwi_base64_decode(header, true, &rq->auth_json) != VW_OK)
+        return vwi_judge_refuse(rq, VWI_REASON_INVALID_ENVELOPE, "X-Vast-Auth: not base64; send the base64 of auth_data's JSON.");
+    json = (struct vwi_span){ rq->auth_json.p ? rq->auth_json.p : "", rq->auth_json.len };
+    verdict = vwi_auth_data_parse(json, rules, &rq->envelope, &answer);
+    take_plain_session(rq); /* after the parse, which begins with an empty envelope */
+    return envelope_verdict(rq, verdict, &answer);
+}
+
+/* Unsecured: an envelope where the body is JSON with a payload, else a plain request. */
+static bool read_loose(struct vwi_request *rq, const struct vwi_envelope_rules *rules)
+{
+    struct vwi_text answer = VWI_TEXT_INIT;
+    enum vwi_envelope_verdict verdict = vwi_envelope_parse(rq->body, rules, &rq->envelope, &answer);
+
+    if (verdict == VWI_ENVELOPE_PLAIN || verdict == VWI_ENVELOPE_INVALID_JSON) {
+        vwi_text_fini(&answer);
+        take_plain_session(rq);
+        return true;
+    }
+    rq->enveloped = verdict == VWI_ENVELOPE_OK;
+    return envelope_verdict(rq, verdict, &answer);
+}
+
+/* Verdict 4: which form is it, and is it whole? */
+bool vwi_judge_credentials(struct vwi_request *rq)
+{
+    const struct vwi_auth_conf *auth = rq->desk->auth;
+    struct vwi_envelope_rules rules = { auth->json_max_depth, auth->unsecured };
+    struct vwi_span header, query;
+    struct vwi_text answer = VWI_TEXT_INIT;
+
+    rq->body = vwi_exchange_body(rq->ex);
+    if (rq->handler->conf->auth != VWI_AUTH_VAST)
+        return true;
+    header = vwi_exchange_header(rq->ex, "x-vast-auth");
+    if (header.p)
+        return read_auth_header(rq, header, &rules);
+    query = query_of(vwi_exchange_target(rq->ex));
+    if (query.len) {
+        enum vwi_envelope_verdict verdict = vwi_auth_data_from_query(query, &rules, &rq->envelope, &answer);
+
+        if (verdict != VWI_ENVELOPE_OK || rq->envelope.auth.present) {
+            take_plain_session(rq);
+            return envelope_verdict(rq, verdict, &answer);
+        }
+        vwi_text_fini(&answer);
+        vwi_envelope_fini(&rq->envelope);
+    }
+    if (auth->unsecured)
+        return read_loose(rq, &rules);
+    rq->enveloped = true;
+    return envelope_verdict(rq, vwi_envelope_parse(rq->body, &rules, &rq->envelope, &answer), &answer);
+}
+
+/* Verdict 5. */
+bool vwi_judge_signature(struct vwi_request *rq)
+{
+    struct vwi_desk *desk = rq->desk;
+    const char *url = desk->auth->strict_url ? desk->auth->advertised_url : NULL;
+    struct vwi_span expected = { url, url ? strlen(url) : 0 };
+
+    if (rq->handler->conf->auth != VWI_AUTH_VAST || desk->auth->unsecured)
+        return true;
+    switch (vwi_verifier_judge(desk->verifier, expected, rq->envelope.auth.url, rq->envelope.auth.signature)) {
+    case VWI_AUTH_GOOD:
+        return true;
+    case VWI_AUTH_NO_KEY:
+        return vwi_judge_refuse(rq, VWI_REASON_KEY_UNAVAILABLE, NULL);
+    case VWI_AUTH_FOREIGN_URL:
+        return vwi_judge_refuse(rq, VWI_REASON_FOREIGN_URL, NULL);
+    case VWI_AUTH_BAD_SIGNATURE:
+        break;
+    }
+    vwi_pubkey_doubt(desk->pubkey);
+    return vwi_judge_refuse(rq, VWI_REASON_BAD_SIGNATURE, NULL);
+}
+
+/* Verdict 6. No session was ever created in this version, so every id is unknown. */
+bool vwi_judge_session(struct vwi_request *rq)
+{
+    static const char unknown[] = "{\"error\": \"invalid session\"}";
+
+    if (!rq->envelope.has_session)
+        return true;
+    return refuse_as_platform(rq, VWI_REASON_INVALID_SESSION, unknown, sizeof unknown - 1);
+}
+
+/* Verdict 7. */
+bool vwi_judge_payload(struct vwi_request *rq)
+{
+    vw_error_t why = { VW_OK, "" };
+    struct vwi_span payload = rq->enveloped ? rq->envelope.payload : rq->body;
+    vw_err err;
+
+    rq->body = payload;
+    if (!rq->handler->conf->parser || (!rq->enveloped && !vwi_json_valid(payload, rq->desk->auth->json_max_depth)))
+        return true;
+    err = vwi_handler_parse(rq->handler, payload, &rq->body, &rq->parsed, &why);
+    if (err == VW_E_NOMEM)
+        return vwi_judge_refuse(rq, VWI_REASON_INTERNAL, NULL);
+    return err == VW_OK || vwi_judge_refuse(rq, VWI_REASON_PARSER_REFUSED, why.text[0] ? why.text : NULL);
+}
+
+/* Step 8. A calculator that reads JSON gets an empty text for a plain body that is none. */
+void vwi_judge_weigh(struct vwi_request *rq)
+{
+    enum vwi_workload_kind kind = rq->handler->conf->workload.kind;
+    bool reads_json = kind == VWI_WORKLOAD_PLUGIN || kind == VWI_WORKLOAD_FIELD || kind == VWI_WORKLOAD_COUNT;
+    struct vwi_span payload = rq->body;
+
+    if (reads_json && !rq->enveloped && !rq->parsed && !vwi_json_valid(payload, rq->desk->auth->json_max_depth))
+        payload = (struct vwi_span){ "null", 4 };
+    rq->work.kind = rq->handler->conf->control ? VWI_WORK_CONTROL : VWI_WORK_PLAIN;
+    rq->work.route = vwi_request_route(rq);
+    rq->work.workload = vwi_handler_weigh(rq->handler, payload, rq->body.len);
+    rq->work.has_request_idx = rq->envelope.auth.has & VWI_AUTH_REQUEST_IDX;
+    rq->work.request_idx = rq->envelope.auth.request_idx;
+}

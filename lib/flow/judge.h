@@ -1,0 +1,19 @@
+/*
+ * Verdicts 4 to 8 on a request (docs/architecture.md has the whole order): form and credentials, signature, session, parser, weight.
+ * Each returns false when it has refused: answered, counted in our own metrics, settled.
+ */
+#ifndef VWI_FLOW_JUDGE_H
+#define VWI_FLOW_JUDGE_H
+
+#include "core/reason.h"
+#include "flow/request_parts.h"
+
+bool vwi_judge_refuse(struct vwi_request *rq, enum vwi_reason reason, const char *message); /* always false */
+
+bool vwi_judge_credentials(struct vwi_request *rq); /* 4 */
+bool vwi_judge_signature(struct vwi_request *rq);   /* 5 */
+bool vwi_judge_session(struct vwi_request *rq);     /* 6 */
+bool vwi_judge_payload(struct vwi_request *rq);     /* 7; body becomes what the model gets */
+void vwi_judge_weigh(struct vwi_request *rq);       /* 8; cannot fail */
+
+#endif

@@ -1,0 +1,41 @@
+/* A request, as the files of its life share it: request (the story), judge (verdicts 4 to 8). */
+#ifndef VWI_FLOW_REQUEST_PARTS_H
+#define VWI_FLOW_REQUEST_PARTS_H
+
+#include "base/list.h"
+#include "base/text.h"
+#include "base/vwi.h"
+#include "core/envelope.h"
+#include "core/ledger.h"
+#include "core/queue.h"
+#include "flow/request.h"
+#include "flow/request_state.h"
+#include "io/relay.h"
+
+struct vwi_request {
+    struct vwi_list node; /* in desk->own.requests */
+    struct vwi_list turn; /* in desk->own.turns */
+    struct vwi_ticket ticket;
+    struct vwi_entry entry;
+    struct vwi_desk *desk;
+    struct vwi_exchange *ex; /* NULL once the exchange is over */
+    struct vwi_handler *handler;
+    struct vwi_relay *relay;
+    struct vwi_envelope envelope;
+    struct vwi_span body; /* for the model */
+    void *parsed;         /* owns body when the parser made a new one */
+    struct vwi_text auth_json; /* of X-Vast-Auth, which the envelope's spans point into */
+    struct vwi_work work;
+    enum vwi_request_state state;
+    bool enveloped;
+};
+
+static inline void vwi_request_go(struct vwi_request *rq, enum vwi_request_state to)
+{
+    if (VWI_EXPECT(vwi_request_state_allows(rq->state, to)))
+        rq->state = to;
+}
+
+static inline size_t vwi_request_route(const struct vwi_request *rq) { return (size_t)(rq->handler - rq->desk->handlers); }
+
+#endif
