@@ -328,7 +328,7 @@ static vw_err build_reports(struct vw_worker *worker, vw_error_t *why)
 
 static vw_err build_front(struct vw_worker *worker, vw_error_t *why)
 {
-    static const struct vwi_front_events events = { on_front_request, on_front_refuse };
+    static const struct vwi_front_events events = { on_front_request, on_front_request, on_front_refuse };
     struct vwi_desk *desk = &worker->desk;
     vw_err err;
 

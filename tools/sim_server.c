@@ -48,7 +48,7 @@ static void on_done(void *user, bool gone)
     vwi_loop_bury(server->loop, &call->burial, free_call, call);
 }
 
-static const struct vwi_exchange_events exchange_events = { on_drained, on_done };
+static const struct vwi_exchange_events exchange_events = { .on_drained = on_drained, .on_done = on_done };
 
 static void answers(struct sim_call *call, int status)
 {
@@ -288,7 +288,7 @@ static void on_refuse(void *arg, int status, const char *reason, const char *mes
 vw_err sim_server_create(struct vwi_loop *loop, const struct sim_server_conf *conf, const struct vwi_log *log,
                          struct sim_server **ret, vw_error_t *why)
 {
-    static const struct vwi_front_events events = { on_request, on_refuse };
+    static const struct vwi_front_events events = { .on_request = on_request, .on_refuse = on_refuse };
     struct vwi_front_conf limits = { .port = conf->port,
                                      .max_body_bytes = BODY_MAX_BYTES,
                                      .max_buffered_bytes = 2 * BODY_MAX_BYTES,

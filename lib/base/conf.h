@@ -74,6 +74,7 @@ struct vwi_handler_conf {
     bool control;            /* never queues, never counts */
     bool require_json;
     bool retry;
+    struct vwi_strings upgrade;        /* "websocket" or nothing */
     struct vwi_timeouts_conf timeouts; /* the global ones, overridden */
     struct vwi_benchmark_conf *benchmark; /* NULL: none; at most one handler has it */
 };

@@ -89,6 +89,9 @@ static void check_route(struct vwi_fill *fill, const struct vwi_handlers_conf *c
     vwi_fill_path(own, path, "route");
     check_built_in(fill, handler, own);
     check_twins(fill, conf, index, own);
+    vwi_fill_path(own, path, "upgrade");
+    if (handler->upgrade.count && !takes(handler, "GET") && !takes(handler, "*"))
+        vwi_fill_error(fill, own, "needs the method GET in methods");
     vwi_fill_path(own, path, "targetPath");
     if (handler->target_path && strchr(handler->target_path, '*') && !strchr(handler->route, '*'))
         vwi_fill_error(fill, own, "ends in \"*\", but the route does not");

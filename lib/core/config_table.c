@@ -141,7 +141,9 @@ static const struct vwi_config_key keys[] = {
     LATER("handlers[].priority", INTEGER, "Which waiting request goes first."),
     LATER("handlers[].cancel", OBJECT, "How to tell the model server that a client has left."),
     LATER("handlers[].heartbeat", OBJECT, "Bytes sent to a client that waits."),
-    LATER("handlers[].upgrade", STRINGS, "Protocols a connection may change to."),
+    RULE("handlers[].upgrade", STRINGS, NULL, NULL, HANDLER(upgrade),
+         "Protocols that a connection may switch to, passed both ways as a tunnel that holds its slot while it lives: [\"websocket\"]. "
+         "Needs the method GET.", 0, vwi_config_upgrade_problem),
     LATER("handlers[].drainTimeout", SECONDS, "Time to finish these requests when the worker stops."),
     PART("lanes", MAP, "Queues that handlers may share, by name; a name that no handler uses is warned about."),
     ROW("lanes.*.maxConcurrency", INTEGER, "requests", NULL, RANGE(0, 1000000), NULL, LANE(max_concurrency),

@@ -70,6 +70,7 @@ const char *vwi_config_path_problem(const char *text);    /* a path at the model
 const char *vwi_config_method_problem(const char *text);
 const char *vwi_config_pointer_problem(const char *text); /* RFC 6901 */
 const char *vwi_config_plugin_problem(const char *text);
+const char *vwi_config_upgrade_problem(const char *text);
 const char *vwi_config_lane_problem(const char *text);
 const char *vwi_config_target_problem(const char *text);
 const char *vwi_config_address_problem(const char *text); /* http(s)://HOST[:PORT][/PATH] */

@@ -88,15 +88,14 @@ static bool read_loose(struct vwi_request *rq, const struct vwi_envelope_rules *
     return envelope_verdict(rq, verdict, &answer);
 }
 
-/* Verdict 4: which form is it, and is it whole? */
-bool vwi_judge_credentials(struct vwi_request *rq)
+/* Verdict 4, as far as the head tells: credentials in it make a plain request. */
+bool vwi_judge_head(struct vwi_request *rq)
 {
     const struct vwi_auth_conf *auth = rq->desk->auth;
     struct vwi_envelope_rules rules = { auth->json_max_depth, auth->unsecured };
     struct vwi_span header, query;
     struct vwi_text answer = VWI_TEXT_INIT;
 
-    rq->body = vwi_exchange_body(rq->ex);
     if (rq->handler->conf->auth != VWI_AUTH_VAST)
         return true;
     header = vwi_exchange_header(rq->ex, "x-vast-auth");
@@ -113,10 +112,58 @@ bool vwi_judge_credentials(struct vwi_request *rq)
         vwi_text_fini(&answer);
         vwi_envelope_fini(&rq->envelope);
     }
-    if (auth->unsecured)
-        return read_loose(rq, &rules);
-    rq->enveloped = true;
-    return envelope_verdict(rq, vwi_envelope_parse(rq->body, &rules, &rq->envelope, &answer), &answer);
+    rq->form = auth->unsecured ? VWI_FORM_LOOSE : VWI_FORM_ENVELOPE;
+    return true;
+}
+
+static bool reads_json(const struct vwi_workload_conf *workload)
+{
+    return workload->kind == VWI_WORKLOAD_PLUGIN || workload->kind == VWI_WORKLOAD_FIELD || workload->kind == VWI_WORKLOAD_COUNT;
+}
+
+/* Verdict 4 for credentials in the body, which is there in full. */
+bool vwi_judge_body(struct vwi_request *rq)
+{
+    const struct vwi_auth_conf *auth = rq->desk->auth;
+    const struct vwi_handler_conf *conf = rq->handler->conf;
+    struct vwi_envelope_rules rules = { auth->json_max_depth, auth->unsecured };
+    struct vwi_text answer = VWI_TEXT_INIT;
+
+    rq->body = vwi_exchange_body(rq->ex);
+    if (rq->form == VWI_FORM_ENVELOPE) {
+        rq->enveloped = true;
+        return envelope_verdict(rq, vwi_envelope_parse(rq->body, &rules, &rq->envelope, &answer), &answer);
+    }
+    if (rq->form == VWI_FORM_LOOSE && !read_loose(rq, &rules))
+        return false;
+    rq->is_json = !rq->enveloped && (conf->parser || reads_json(&conf->workload)) && vwi_json_valid(rq->body, auth->json_max_depth);
+    return true;
+}
+
+/* Types of which no payload is JSON; anything else might be, whatever it says (curl -d calls it a form). */
+static bool cannot_be_json(struct vwi_span type)
+{
+    static const char *const families[] = { "multipart/", "image/", "audio/", "video/", "application/octet-stream" };
+    size_t i, len;
+
+    for (i = 0; i < VWI_ARRAY_LEN(families); i++) {
+        len = strlen(families[i]);
+        if (type.len >= len && vwi_span_is_nocase((struct vwi_span){ type.p, len }, families[i]))
+            return true;
+    }
+    return false;
+}
+
+bool vwi_judge_can_stream(const struct vwi_request *rq)
+{
+    const struct vwi_handler_conf *conf = rq->handler->conf;
+    bool binary = cannot_be_json(vwi_exchange_header(rq->ex, "content-type"));
+
+    if (rq->form != VWI_FORM_PLAIN || (conf->parser && !binary))
+        return false;
+    if (conf->workload.kind == VWI_WORKLOAD_BYTES)
+        return vwi_exchange_length(rq->ex) >= 0;
+    return binary || !reads_json(&conf->workload);
 }
 
 /* Verdict 5. */
@@ -160,7 +207,7 @@ bool vwi_judge_payload(struct vwi_request *rq)
     vw_err err;
 
     rq->body = payload;
-    if (!rq->handler->conf->parser || (!rq->enveloped && !vwi_json_valid(payload, rq->desk->auth->json_max_depth)))
+    if (!rq->handler->conf->parser || !(rq->enveloped || rq->is_json))
         return true;
     err = vwi_handler_parse(rq->handler, payload, &rq->body, &rq->parsed, &why);
     if (err == VW_E_NOMEM)
@@ -168,18 +215,17 @@ bool vwi_judge_payload(struct vwi_request *rq)
     return err == VW_OK || vwi_judge_refuse(rq, VWI_REASON_PARSER_REFUSED, why.text[0] ? why.text : NULL);
 }
 
-/* Step 8. A calculator that reads JSON gets an empty text for a plain body that is none. */
+/* Step 8. A calculator that reads JSON gets null for a plain body that is none, or that is streamed. */
 void vwi_judge_weigh(struct vwi_request *rq)
 {
-    enum vwi_workload_kind kind = rq->handler->conf->workload.kind;
-    bool reads_json = kind == VWI_WORKLOAD_PLUGIN || kind == VWI_WORKLOAD_FIELD || kind == VWI_WORKLOAD_COUNT;
     struct vwi_span payload = rq->body;
+    size_t bytes = rq->streamed && vwi_exchange_length(rq->ex) > 0 ? (size_t)vwi_exchange_length(rq->ex) : rq->body.len;
 
-    if (reads_json && !rq->enveloped && !rq->parsed && !vwi_json_valid(payload, rq->desk->auth->json_max_depth))
+    if (!rq->enveloped && !rq->is_json && reads_json(&rq->handler->conf->workload))
         payload = (struct vwi_span){ "null", 4 };
     rq->work.kind = rq->handler->conf->control ? VWI_WORK_CONTROL : VWI_WORK_PLAIN;
     rq->work.route = vwi_request_route(rq);
-    rq->work.workload = vwi_handler_weigh(rq->handler, payload, rq->body.len);
+    rq->work.workload = vwi_handler_weigh(rq->handler, payload, bytes);
     rq->work.has_request_idx = rq->envelope.auth.has & VWI_AUTH_REQUEST_IDX;
     rq->work.request_idx = rq->envelope.auth.request_idx;
 }

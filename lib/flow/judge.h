@@ -10,10 +10,14 @@
 
 bool vwi_judge_refuse(struct vwi_request *rq, enum vwi_reason reason, const char *message); /* always false */
 
-bool vwi_judge_credentials(struct vwi_request *rq); /* 4 */
+bool vwi_judge_head(struct vwi_request *rq);        /* 4: sets the form, and reads credentials that are in the head */
+bool vwi_judge_body(struct vwi_request *rq);        /* 4: the body is there in full, an envelope's credentials in it */
 bool vwi_judge_signature(struct vwi_request *rq);   /* 5 */
 bool vwi_judge_session(struct vwi_request *rq);     /* 6 */
 bool vwi_judge_payload(struct vwi_request *rq);     /* 7; body becomes what the model gets */
 void vwi_judge_weigh(struct vwi_request *rq);       /* 8; cannot fail */
+
+/* May the body go to the model as it comes? Only where nothing here has to read it. */
+bool vwi_judge_can_stream(const struct vwi_request *rq);
 
 #endif

@@ -93,9 +93,13 @@ static void settle(struct vwi_request *rq, enum vwi_outcome outcome)
     struct vwi_desk *desk = rq->desk;
     struct vwi_ticket *next;
 
+    bool counted = rq->state != VWI_REQUEST_JUDGING; /* else its body never came */
+
     if (rq->state == VWI_REQUEST_SETTLED)
         return;
     vwi_request_go(rq, VWI_REQUEST_SETTLED);
+    if (!counted)
+        return;
     if (rq->relay)
         vwi_relay_cancel(rq->relay);
     rq->relay = NULL;
@@ -140,13 +144,29 @@ static void on_client_done(void *user, bool gone)
     struct vwi_request *rq = user;
 
     rq->ex = NULL;
-    if (gone && rq->state != VWI_REQUEST_SETTLED)
-        vwi_ledger_blame(rq->desk->ledger, vwi_request_route(rq), VWI_REASON_CLIENT_GONE);
-    settle(rq, gone ? VWI_OUTCOME_CANCELLED : VWI_OUTCOME_ERRORED);
+    if (gone && rq->tunnel) {
+        settle(rq, VWI_OUTCOME_SERVED); /* leaving is how a tunnel ends */
+    } else {
+        if (gone && rq->state != VWI_REQUEST_SETTLED && rq->state != VWI_REQUEST_JUDGING)
+            vwi_ledger_blame(rq->desk->ledger, vwi_request_route(rq), VWI_REASON_CLIENT_GONE);
+        settle(rq, gone ? VWI_OUTCOME_CANCELLED : VWI_OUTCOME_ERRORED);
+    }
     free_request(rq);
 }
 
-static const struct vwi_exchange_events client_events = { on_client_drained, on_client_done };
+static void judge(struct vwi_request *rq);
+
+static void on_client_body(void *user)
+{
+    struct vwi_request *rq = user;
+
+    if (rq->relay)
+        vwi_relay_body(rq->relay);
+    else if (rq->state == VWI_REQUEST_JUDGING && vwi_exchange_whole(rq->ex))
+        judge(rq);
+}
+
+static const struct vwi_exchange_events client_events = { on_client_drained, on_client_done, on_client_body };
 
 static void fail(struct vwi_request *rq, enum vwi_reason reason, const char *text)
 {
@@ -212,6 +232,7 @@ static bool on_model_head(void *arg, const struct vwi_answer *answer)
         vwi_ledger_blame(rq->desk->ledger, vwi_request_route(rq), VWI_REASON_NOT_JSON); /* counted, but relayed */
         warn_resent(rq, type);
     }
+    rq->tunnel = answer->status == 101;
     vwi_request_go(rq, VWI_REQUEST_ANSWERING);
     return true;
 }
@@ -248,8 +269,12 @@ static void run(struct vwi_request *rq)
 
     vwi_request_go(rq, VWI_REQUEST_RUNNING);
     vwi_ledger_run(desk->ledger, &rq->entry, vwi_wall_s(), vwi_mono_us());
-    if (vwi_forward_build(&forward, rq->ex, rq->handler->conf, rq->enveloped, rq->body, &request))
+    if (vwi_forward_build(&forward, rq->ex, rq->handler->conf, rq->enveloped, rq->body, &request)) {
+        request.streamed = rq->streamed;
+        request.streamed_length = vwi_exchange_length(rq->ex);
+        request.upgrade = rq->upgrade ? "websocket" : NULL;
         rq->relay = vwi_relay_start(desk->upstream, &request, rq->ex, NULL, &model_events, rq);
+    }
     vwi_forward_fini(&forward);
     if (rq->relay)
         return;
@@ -347,6 +372,27 @@ static struct vwi_handler *find_handler(struct vwi_desk *desk, struct vwi_exchan
     return NULL;
 }
 
+/* h2c is never switched to: of all protocols one can ask for, only those of the handler's list become a tunnel. */
+static bool asks_for_tunnel(const struct vwi_request *rq)
+{
+    const struct vwi_strings *protocols = &rq->handler->conf->upgrade;
+
+    return protocols->count && vwi_span_is(vwi_exchange_method(rq->ex), "GET") &&
+           vwi_exchange_asks_upgrade(rq->ex, protocols->items[0]);
+}
+
+static bool identify(struct vwi_request *rq) { return vwi_judge_signature(rq) && vwi_judge_session(rq); }
+
+/* The bracket from where the body is there, or is known to be streamed. */
+static void judge(struct vwi_request *rq)
+{
+    if (!rq->streamed && (!vwi_judge_body(rq) || (rq->form != VWI_FORM_PLAIN && !identify(rq)) || !vwi_judge_payload(rq)))
+        return;
+    vwi_judge_weigh(rq);
+    if (admit(rq))
+        take_turn(rq);
+}
+
 void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex)
 {
     struct vwi_handler *handler;
@@ -370,11 +416,17 @@ void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex)
     vwi_list_init(&rq->node);
     vwi_list_add(&desk->own.requests, &rq->node);
     vwi_exchange_bind(ex, &client_events, rq);
-    if (!vwi_judge_credentials(rq) || !vwi_judge_signature(rq) || !vwi_judge_session(rq) || !vwi_judge_payload(rq))
+    if (!vwi_judge_head(rq) || (rq->form == VWI_FORM_PLAIN && !identify(rq)))
         return;
-    vwi_judge_weigh(rq);
-    if (admit(rq))
-        take_turn(rq);
+    rq->upgrade = asks_for_tunnel(rq);
+    if (vwi_exchange_whole(ex)) {
+        judge(rq);
+    } else if (vwi_judge_can_stream(rq)) {
+        rq->streamed = true;
+        judge(rq);
+    } else {
+        vwi_exchange_collect(ex); /* goes on in on_client_body */
+    }
 }
 
 vw_err vwi_desk_init(struct vwi_desk *desk, vw_error_t *why)
@@ -401,7 +453,8 @@ void vwi_desk_cut(struct vwi_desk *desk)
         next = node->next;
         if (rq->state == VWI_REQUEST_SETTLED)
             continue;
-        vwi_ledger_blame(desk->ledger, vwi_request_route(rq), VWI_REASON_DRAINING);
+        if (rq->state != VWI_REQUEST_JUDGING)
+            vwi_ledger_blame(desk->ledger, vwi_request_route(rq), VWI_REASON_DRAINING);
         if (rq->state == VWI_REQUEST_ANSWERING)
             vwi_exchange_abort(rq->ex);
         else

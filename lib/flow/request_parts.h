@@ -12,6 +12,13 @@
 #include "flow/request_state.h"
 #include "io/relay.h"
 
+/* How a body is to be read, known from the head alone. */
+enum vwi_request_form {
+    VWI_FORM_PLAIN,    /* credentials are in the head or not asked for: the body is the model's */
+    VWI_FORM_ENVELOPE, /* they are in the body */
+    VWI_FORM_LOOSE     /* unsecured: an envelope if it looks like one */
+};
+
 struct vwi_request {
     struct vwi_list node; /* in desk->own.requests */
     struct vwi_list turn; /* in desk->own.turns */
@@ -22,12 +29,17 @@ struct vwi_request {
     struct vwi_handler *handler;
     struct vwi_relay *relay;
     struct vwi_envelope envelope;
-    struct vwi_span body; /* for the model */
+    struct vwi_span body; /* for the model; empty when it is streamed */
     void *parsed;         /* owns body when the parser made a new one */
     struct vwi_text auth_json; /* of X-Vast-Auth, which the envelope's spans point into */
     struct vwi_work work;
     enum vwi_request_state state;
-    bool enveloped;
+    enum vwi_request_form form;
+    bool enveloped; /* the body was an envelope: the payload alone goes to the model */
+    bool is_json;   /* a plain body that a calculator or parser may read */
+    bool streamed;  /* the body goes to the model as it comes, from the turn on */
+    bool upgrade;   /* asks for a tunnel, and may */
+    bool tunnel;    /* has one */
 };
 
 static inline void vwi_request_go(struct vwi_request *rq, enum vwi_request_state to)

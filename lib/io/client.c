@@ -27,7 +27,7 @@ static const struct row {
     [VWI_CLIENT_IDLE] = { "idle", TO(HEAD) | TO(LINGER) | TO(CLOSED) },
     [VWI_CLIENT_HEAD] = { "head", TO(BODY) | TO(BUSY) | TO(LINGER) | TO(CLOSED) },
     [VWI_CLIENT_BODY] = { "body", TO(BODY) | TO(BUSY) | TO(LINGER) | TO(CLOSED) },
-    [VWI_CLIENT_BUSY] = { "busy", TO(BLOCKED) | TO(IDLE) | TO(HEAD) | TO(LINGER) | TO(CLOSED) },
+    [VWI_CLIENT_BUSY] = { "busy", TO(BODY) | TO(BLOCKED) | TO(IDLE) | TO(HEAD) | TO(LINGER) | TO(CLOSED) },
     [VWI_CLIENT_BLOCKED] = { "blocked", TO(BLOCKED) | TO(BUSY) | TO(CLOSED) },
     [VWI_CLIENT_LINGER] = { "linger", TO(CLOSED) },
     [VWI_CLIENT_CLOSED] = { "closed", 0 },
@@ -75,22 +75,47 @@ void vwi_client_touch(struct vwi_client *c)
 
 static void stop_reading(struct vwi_client *c)
 {
+    if (!vwi_list_empty(&c->paused_node))
+        return;
     event_del(&c->rd);
     vwi_list_add(&c->front->paused, &c->paused_node);
 }
 
-static bool is_far_ahead(const struct vwi_client *c)
+/* Nothing is to be read now: too much was sent ahead, or nobody has asked for (more of) the body. */
+static bool is_held_back(const struct vwi_client *c)
 {
-    return c->http.state == VWI_HTTP1_DONE && vwi_http1_ahead(&c->http) >= AHEAD_BYTES;
+    if (c->http.state == VWI_HTTP1_DONE)
+        return vwi_http1_ahead(&c->http) >= AHEAD_BYTES;
+    return c->http.state == VWI_HTTP1_BODY && c->ex.phase != VWI_EXCHANGE_NONE &&
+           (!c->ex.reading || (c->http.streamed && vwi_http1_body(&c->http).len));
 }
 
 static void resume_reading(struct vwi_client *c)
 {
-    if (vwi_list_empty(&c->paused_node) || is_far_ahead(c))
+    if (vwi_list_empty(&c->paused_node) || is_held_back(c))
         return;
     vwi_list_del(&c->paused_node);
     if (event_add(&c->rd, NULL) != 0)
         c->lost = true;
+}
+
+/* The deadline for a body runs only while it is being read. */
+void vwi_client_read_body(struct vwi_client *c)
+{
+    bool receiving = c->http.state == VWI_HTTP1_BODY && !is_held_back(c);
+
+    if (c->state == VWI_CLIENT_CLOSED || c->state == VWI_CLIENT_LINGER || c->ex.phase == VWI_EXCHANGE_NONE)
+        return;
+    if (receiving)
+        resume_reading(c);
+    else if (is_held_back(c))
+        stop_reading(c);
+    if (receiving && c->state == VWI_CLIENT_BUSY && !c->http.tunnel)
+        vwi_client_go(c, VWI_CLIENT_BODY);
+    else if (!receiving && c->state == VWI_CLIENT_BODY)
+        vwi_client_go(c, VWI_CLIENT_BUSY);
+    if (receiving && c->http.expects_continue)
+        vwi_client_touch(c);
 }
 
 void vwi_client_close(struct vwi_client *c)
@@ -144,6 +169,21 @@ void vwi_client_end_exchange(struct vwi_client *c)
         ex.events->on_done(ex.user, !whole && !ex.cut);
 }
 
+/* The rest of the body will not come. What the user has done so far is void, unless its reply is under way: then it is cut. */
+static void break_body(struct vwi_client *c, int status, const char *reason, const char *message)
+{
+    bool begun = c->ex.phase != VWI_EXCHANGE_OPEN;
+
+    c->lost = c->lost || begun;
+    vwi_client_end_exchange(c);
+    if (c->state == VWI_CLIENT_CLOSED)
+        return;
+    if (begun)
+        vwi_client_close(c);
+    else
+        vwi_client_refuse(c, status, reason, message);
+}
+
 /* The connection broke, or the user cut it. */
 static void break_off(struct vwi_client *c)
 {
@@ -169,11 +209,24 @@ static void finish_exchange(struct vwi_client *c)
         vwi_http1_next(&c->http);
         resume_reading(c);
         vwi_client_go(c, vwi_http1_started(&c->http) || c->http.state == VWI_HTTP1_REFUSED ? VWI_CLIENT_HEAD : VWI_CLIENT_IDLE);
-    } else if (c->http.keep_alive || vwi_http1_ahead(&c->http)) {
+    } else if (c->http.keep_alive || !c->http.whole || vwi_http1_ahead(&c->http)) {
         linger(c);
     } else {
         vwi_client_close(c);
     }
+}
+
+/* Once, before the first byte of a body. True: go on. */
+static bool say_continue(struct vwi_client *c)
+{
+    static const char answer[] = "HTTP/1.1 100 Continue\r\n\r\n";
+
+    c->http.expects_continue = false;
+    if (!vwi_http1_body_begun(&c->http) && c->ex.phase <= VWI_EXCHANGE_OPEN) {
+        vwi_client_hold(c, answer, sizeof answer - 1);
+        vwi_client_flush(c);
+    }
+    return true;
 }
 
 /* One thing that is due while the user has the request. False: nothing is. */
@@ -183,8 +236,21 @@ static bool step_exchange(struct vwi_client *c)
         break_off(c);
         return false;
     }
+    if (c->http.state == VWI_HTTP1_REFUSED && !c->http.whole) {
+        break_body(c, c->http.refusal.status, c->http.refusal.reason, c->http.refusal.message);
+        return true;
+    }
+    if (c->http.expects_continue && c->http.state == VWI_HTTP1_BODY && c->ex.reading)
+        return say_continue(c);
     if (vwi_client_backlog(c) && !c->armed) {
         vwi_client_flush(c);
+        return true;
+    }
+    if (c->ex.fresh) {
+        c->ex.fresh = false;
+        vwi_client_read_body(c);
+        if (c->ex.events && c->ex.events->on_body && c->ex.phase != VWI_EXCHANGE_ENDED)
+            c->ex.events->on_body(c->ex.user);
         return true;
     }
     if (c->ex.drained) {
@@ -203,26 +269,19 @@ static void hand_out(struct vwi_client *c)
     vwi_client_go(c, VWI_CLIENT_BUSY);
     c->ex.phase = VWI_EXCHANGE_OPEN;
     c->ex.keep_alive = c->http.keep_alive;
-    c->front->events.on_request(c->front->arg, &c->ex);
+    (c->http.whole ? c->front->events.on_request : c->front->events.on_early)(c->front->arg, &c->ex);
     if (c->state != VWI_CLIENT_CLOSED && !c->ex.events && !VWI_EXPECT(c->ex.phase == VWI_EXCHANGE_ENDED))
         vwi_exchange_abort(&c->ex);
+    vwi_client_read_body(c);
 }
 
-/* A body is on its way. */
-static bool step_body(struct vwi_client *c)
+/* Worth a word with the user before the body is read: it may be large, of unknown size, or not wanted at all. */
+static bool is_early(const struct vwi_client *c)
 {
-    static const char answer[] = "HTTP/1.1 100 Continue\r\n\r\n";
-
-    if (c->state != VWI_CLIENT_BODY)
-        vwi_client_go(c, VWI_CLIENT_BODY);
-    if (!c->http.expects_continue)
+    if (!c->front->events.on_early)
         return false;
-    c->http.expects_continue = false;
-    if (!vwi_http1_body_begun(&c->http)) {
-        vwi_client_hold(c, answer, sizeof answer - 1);
-        vwi_client_flush(c);
-    }
-    return c->lost;
+    return c->http.chunked || c->http.content_length > VWI_EXCHANGE_SMALL_BYTES ||
+           (c->http.expects_continue && !vwi_http1_body_begun(&c->http));
 }
 
 /* One thing that is due between exchanges. False: nothing is. */
@@ -234,7 +293,13 @@ static bool step_request(struct vwi_client *c, unsigned *served)
     case VWI_HTTP1_HEAD:
         return false;
     case VWI_HTTP1_BODY:
-        return step_body(c);
+        if (is_early(c)) {
+            hand_out(c);
+            return true;
+        }
+        if (c->state != VWI_CLIENT_BODY)
+            vwi_client_go(c, VWI_CLIENT_BODY);
+        return c->http.expects_continue && say_continue(c);
     case VWI_HTTP1_DONE:
         if (++*served <= REQUESTS_PER_TURN)
             hand_out(c);
@@ -287,7 +352,10 @@ void vwi_client_expire(struct vwi_client *c)
             c->gone = true;
         break;
     case VWI_CLIENT_BODY:
-        vwi_client_refuse(c, 408, "request_timeout", "the body of the request did not arrive in time");
+        if (c->ex.phase != VWI_EXCHANGE_NONE)
+            break_body(c, 408, "request_timeout", "the body of the request did not arrive in time");
+        else
+            vwi_client_refuse(c, 408, "request_timeout", "the body of the request did not arrive in time");
         break;
     default:
         c->gone = true;
@@ -315,6 +383,7 @@ static void receive(struct vwi_client *c)
     char *body = vwi_http1_room(&c->http, &room), *to = body ? body : c->front->scratch;
     size_t max = body ? READ_BYTES : VWI_CLIENT_SCRATCH_BYTES;
     ssize_t n = recv(c->fd, to, body && room < max ? room : max, MSG_DONTWAIT);
+    bool within = c->http.state == VWI_HTTP1_BODY && c->ex.phase != VWI_EXCHANGE_NONE;
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -329,7 +398,8 @@ static void receive(struct vwi_client *c)
         vwi_http1_filled(&c->http, (size_t)n);
     else
         vwi_http1_feed(&c->http, to, (size_t)n);
-    if (is_far_ahead(c))
+    c->ex.fresh = c->ex.fresh || within;
+    if (is_held_back(c))
         stop_reading(c);
 }
 
@@ -358,6 +428,8 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     }
     if (c->state == VWI_CLIENT_BLOCKED && vwi_client_backlog(c) < before)
         vwi_client_go(c, c->armed ? VWI_CLIENT_BLOCKED : VWI_CLIENT_BUSY);
+    if (c->state == VWI_CLIENT_BUSY)
+        vwi_client_read_body(c);
     if (c->ex.was_high && vwi_client_backlog(c) <= VWI_EXCHANGE_LOW_BYTES) {
         c->ex.was_high = false;
         c->ex.drained = c->ex.events && c->ex.events->on_drained && c->ex.phase == VWI_EXCHANGE_BEGUN;

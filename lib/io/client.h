@@ -19,7 +19,7 @@
 enum vwi_client_state {
     VWI_CLIENT_IDLE,    /* between requests, no byte of the next one */
     VWI_CLIENT_HEAD,    /* fresh, or within a head */
-    VWI_CLIENT_BODY,    /* within a body */
+    VWI_CLIENT_BODY,    /* within a body that is being read, the exchange being with the user or not */
     VWI_CLIENT_BUSY,    /* the exchange is with the user; all bytes so far went to the kernel */
     VWI_CLIENT_BLOCKED, /* the same, but the kernel refused bytes */
     VWI_CLIENT_LINGER,  /* reply sent, waiting for the client to read it and leave */
@@ -44,6 +44,8 @@ struct vwi_exchange {
     bool was_high;    /* backlog was at the high mark and not at the low one since */
     bool drained;     /* on_drained is due */
     bool cut;         /* aborted by the user */
+    bool reading;     /* the user wants more of the body */
+    bool fresh;       /* some of it, or its end, has arrived since the last on_body */
 };
 
 struct vwi_client {
@@ -100,6 +102,7 @@ void vwi_client_touch(struct vwi_client *c);  /* settle soon, unless settling no
 void vwi_client_expire(struct vwi_client *c); /* its state's time is over */
 void vwi_client_refuse(struct vwi_client *c, int status, const char *reason, const char *message);
 void vwi_client_end_exchange(struct vwi_client *c); /* on_done, if one is due */
+void vwi_client_read_body(struct vwi_client *c);    /* reads on or stops, as the exchange's user wants it now */
 
 /* client_send.c */
 enum { VWI_LENGTH_NONE = -2, VWI_LENGTH_CHUNKED = -1 };

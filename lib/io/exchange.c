@@ -38,11 +38,36 @@ void vwi_exchange_bind(struct vwi_exchange *ex, const struct vwi_exchange_events
 struct vwi_span vwi_exchange_method(const struct vwi_exchange *ex) { return vwi_http1_method(request(ex)); }
 struct vwi_span vwi_exchange_target(const struct vwi_exchange *ex) { return vwi_http1_target(request(ex)); }
 size_t vwi_exchange_header_count(const struct vwi_exchange *ex) { return request(ex)->row_count; }
-struct vwi_span vwi_exchange_body(const struct vwi_exchange *ex) { return request(ex)->body_span; }
+struct vwi_span vwi_exchange_body(const struct vwi_exchange *ex) { return vwi_http1_body(request(ex)); }
+bool vwi_exchange_whole(const struct vwi_exchange *ex) { return request(ex)->whole; }
 void vwi_exchange_drop_body(struct vwi_exchange *ex) { vwi_http1_drop_body(&of(ex)->http); }
 bool vwi_exchange_head_sent(const struct vwi_exchange *ex) { return ex->phase >= VWI_EXCHANGE_BEGUN; }
 size_t vwi_exchange_backlog(const struct vwi_exchange *ex) { return vwi_client_backlog(view(ex)); }
 void vwi_exchange_close_after(struct vwi_exchange *ex) { ex->keep_alive = false; }
+
+int64_t vwi_exchange_length(const struct vwi_exchange *ex)
+{
+    const struct vwi_http1 *h = request(ex);
+
+    if (!h->chunked)
+        return (int64_t)h->content_length;
+    return vwi_exchange_whole(ex) ? (int64_t)(h->passed + h->body_span.len) : -1;
+}
+
+void vwi_exchange_collect(struct vwi_exchange *ex) { vwi_exchange_read(ex, true); }
+void vwi_exchange_stream(struct vwi_exchange *ex) { vwi_http1_stream(&of(ex)->http); }
+
+void vwi_exchange_consume(struct vwi_exchange *ex)
+{
+    vwi_http1_consume(&of(ex)->http);
+    vwi_client_read_body(of(ex));
+}
+
+void vwi_exchange_read(struct vwi_exchange *ex, bool on)
+{
+    ex->reading = on;
+    vwi_client_read_body(of(ex));
+}
 
 struct vwi_span vwi_exchange_header(const struct vwi_exchange *ex, const char *name)
 {
@@ -52,6 +77,33 @@ struct vwi_span vwi_exchange_header(const struct vwi_exchange *ex, const char *n
 void vwi_exchange_header_at(const struct vwi_exchange *ex, size_t i, struct vwi_span *ret_name, struct vwi_span *ret_value)
 {
     vwi_http1_header_at(request(ex), i, ret_name, ret_value);
+}
+
+/* Is the token in a comma list of one of the headers of this name? */
+static bool lists(const struct vwi_http1 *h, const char *header, const char *token)
+{
+    size_t len = strlen(token), i, at, from;
+    struct vwi_span name, value;
+
+    for (i = 0; i < h->row_count; i++) {
+        vwi_http1_header_at(h, i, &name, &value);
+        for (at = 0; vwi_span_is_nocase(name, header) && at < value.len; at++) {
+            while (at < value.len && (value.p[at] == ' ' || value.p[at] == '\t' || value.p[at] == ','))
+                at++;
+            for (from = at; at < value.len && value.p[at] != ',' && value.p[at] != ' ' && value.p[at] != '\t'; at++)
+                continue;
+            if (at - from == len && vwi_span_is_nocase((struct vwi_span){ value.p + from, len }, token))
+                return true;
+        }
+    }
+    return false;
+}
+
+bool vwi_exchange_asks_upgrade(const struct vwi_exchange *ex, const char *protocol)
+{
+    const struct vwi_http1 *h = request(ex);
+
+    return vwi_http1_is_1_1(h) && h->whole && !h->body_span.len && lists(h, "connection", "upgrade") && lists(h, "upgrade", protocol);
 }
 
 struct vwi_span vwi_exchange_peer(const struct vwi_exchange *ex)
@@ -71,8 +123,8 @@ static struct vwi_span begin(struct vwi_exchange *ex, int status, const char *he
     ex->chunked = length < 0 && !ex->mute && vwi_http1_is_1_1(&c->http);
     if (bodyless || length < 0)
         framing = ex->chunked ? VWI_LENGTH_CHUNKED : VWI_LENGTH_NONE;
-    if (c->front->stopping || (length < 0 && !ex->mute && !ex->chunked))
-        ex->keep_alive = false;
+    if (c->front->stopping || (length < 0 && !ex->mute && !ex->chunked) || !vwi_exchange_whole(ex))
+        ex->keep_alive = false; /* a body that nobody asked for is in the way of the next request */
     return vwi_client_build_head(c, status, headers, framing, ex->keep_alive);
 }
 
@@ -133,6 +185,23 @@ void vwi_exchange_write(struct vwi_exchange *ex, const char *data, size_t len)
         ex->was_high = true;
     if (c->lost)
         vwi_client_touch(c);
+}
+
+void vwi_exchange_tunnel(struct vwi_exchange *ex, const char *headers)
+{
+    struct vwi_client *c = of(ex);
+    struct vwi_span head;
+
+    if (!VWI_EXPECT(ex->phase == VWI_EXCHANGE_OPEN))
+        return;
+    head = vwi_client_build_head(c, 101, headers, VWI_LENGTH_NONE, true);
+    ex->left = -1;
+    ex->keep_alive = ex->mute = ex->chunked = false;
+    ex->phase = VWI_EXCHANGE_BEGUN;
+    vwi_http1_tunnel(&c->http);
+    ex->fresh = vwi_http1_body(&c->http).len > 0;
+    vwi_client_hold(c, head.p, head.len);
+    vwi_client_touch(c);
 }
 
 void vwi_exchange_end(struct vwi_exchange *ex)

@@ -1,6 +1,7 @@
 /*
- * One client conversation: a complete request in, a reply out, and a notice when the client goes.
- * An exchange is handed out by io/front when head and whole body have arrived (body kept in one buffer).
+ * One client conversation: a request in, a reply out, and a notice when the client goes.
+ * An exchange is handed out by io/front with its whole body where that is small (VWI_EXCHANGE_SMALL_BYTES), else with its head:
+ * the user then collects the body in one buffer, or streams it, or replies without it. Until it says which, nothing is read.
  * It is valid from on_request until on_done has returned; every exchange gets exactly one on_done.
  */
 #ifndef VWI_IO_EXCHANGE_H
@@ -20,6 +21,9 @@ struct vwi_exchange_events {
     /* The exchange is over: gone = the client left (or its connection broke) before the whole reply was handed to the
      * kernel. Called once, also when no reply was begun. The user must drop its pointer here. */
     void (*on_done)(void *user, bool gone);
+    /* More of a body that is collected or streamed has arrived, or its end. May be NULL for a user that does neither. A body that
+     * breaks a rule, or comes too slowly, never ends: the client gets its 4xx and on_done(gone = true) follows. */
+    void (*on_body)(void *user);
 };
 
 /* Called by the user inside on_request, unless it replies in whole there and needs no notice: what is neither bound nor answered
@@ -31,8 +35,20 @@ struct vwi_span vwi_exchange_target(const struct vwi_exchange *ex); /* origin-fo
 struct vwi_span vwi_exchange_header(const struct vwi_exchange *ex, const char *name); /* first; {NULL,0} when absent */
 size_t vwi_exchange_header_count(const struct vwi_exchange *ex);
 void vwi_exchange_header_at(const struct vwi_exchange *ex, size_t i, struct vwi_span *ret_name, struct vwi_span *ret_value);
-struct vwi_span vwi_exchange_body(const struct vwi_exchange *ex); /* valid until on_done */
 struct vwi_span vwi_exchange_peer(const struct vwi_exchange *ex); /* "203.0.113.7" */
+
+/* What has arrived of the body: all of it (collected; valid until on_done once it is whole, else until the next on_body), or the
+ * piece that was not consumed yet (streamed). */
+struct vwi_span vwi_exchange_body(const struct vwi_exchange *ex);
+bool vwi_exchange_whole(const struct vwi_exchange *ex); /* nothing more will arrive of the body */
+bool vwi_exchange_asks_upgrade(const struct vwi_exchange *ex, const char *protocol); /* RFC 9110 7.8; without a body */
+int64_t vwi_exchange_length(const struct vwi_exchange *ex); /* of the whole body; -1: chunked and not whole, so not known */
+void vwi_exchange_collect(struct vwi_exchange *ex); /* read on into one buffer */
+/* Hand the body on in pieces: after each on_body, or at once for what is there, the user takes vwi_exchange_body() and consumes it.
+ * The client is read while reading is on and the last piece was consumed; off at first. */
+void vwi_exchange_stream(struct vwi_exchange *ex);
+void vwi_exchange_consume(struct vwi_exchange *ex);
+void vwi_exchange_read(struct vwi_exchange *ex, bool on);
 void vwi_exchange_drop_body(struct vwi_exchange *ex); /* free the request body early; no effect on the reply */
 
 /* A whole reply. headers: complete lines "Name: value\r\n" or NULL; framing headers, Date and Connection are added here.
@@ -49,6 +65,11 @@ void vwi_exchange_close_after(struct vwi_exchange *ex); /* Connection: close on 
 size_t vwi_exchange_backlog(const struct vwi_exchange *ex); /* bytes not yet taken by the kernel */
 bool vwi_exchange_head_sent(const struct vwi_exchange *ex);
 
+/* 101 Switching Protocols: headers as for vwi_exchange_head. From now on vwi_exchange_write sends bytes as they are, and what the
+ * client sends is a streamed body without an end. Ends with vwi_exchange_end, an abort, or the client's leaving (gone). */
+void vwi_exchange_tunnel(struct vwi_exchange *ex, const char *headers);
+
+#define VWI_EXCHANGE_SMALL_BYTES (64u * 1024)
 #define VWI_EXCHANGE_HIGH_BYTES (256u * 1024)
 #define VWI_EXCHANGE_LOW_BYTES (64u * 1024)
 

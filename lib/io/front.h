@@ -25,6 +25,9 @@ struct vwi_front_stats {
 struct vwi_front_events {
     /* Head and whole body are there. Reply now or later. */
     void (*on_request)(void *arg, struct vwi_exchange *ex);
+    /* Optional: the head is there, of a body that is not small or that the client holds back (Expect). The callee collects, streams
+     * or replies without it (io/exchange.h). NULL: such a request waits for its body too. */
+    void (*on_early)(void *arg, struct vwi_exchange *ex);
     /* A framing error gets this body and reason; the callee formats design.md 7's JSON error into *headers and *body.
      * status 400 408 413 414 417 431 501 505 503; reason is a code such as "bad_request". Never NULL. */
     void (*on_refuse)(void *arg, int status, const char *reason, const char *message, struct vwi_text *headers,

@@ -95,6 +95,7 @@ void vwi_http1_fini(struct vwi_http1 *h)
 static enum vwi_http1_state done(struct vwi_http1 *h, const char *body, size_t len)
 {
     h->body_span = (struct vwi_span){ len ? body : "", len };
+    h->whole = true;
     return h->state = VWI_HTTP1_DONE;
 }
 
@@ -197,20 +198,67 @@ enum vwi_http1_state vwi_http1_feed(struct vwi_http1 *h, const char *data, size_
 
 char *vwi_http1_room(struct vwi_http1 *h, size_t *ret_len)
 {
-    uint64_t cap = (uint64_t)h->body.cap * 2;
+    uint64_t cap = h->streamed ? VWI_HTTP1_PIECE_BYTES : (uint64_t)h->body.cap * 2, left;
 
     if (h->state != VWI_HTTP1_BODY || h->chunked)
         return NULL;
-    if (h->body.len == h->body.cap && !resize(h, &h->body, (size_t)(cap < h->content_length ? cap : h->content_length)))
+    left = h->content_length - h->passed;
+    if (h->body.len == h->body.cap && (h->body.cap >= left || !resize(h, &h->body, (size_t)(cap < left ? cap : left))))
         return NULL;
     *ret_len = h->body.cap - h->body.len;
+    if (*ret_len > left - h->body.len)
+        *ret_len = (size_t)(left - h->body.len);
     return h->body.p + h->body.len;
 }
 
 enum vwi_http1_state vwi_http1_filled(struct vwi_http1 *h, size_t len)
 {
     h->body.len += len;
-    return h->body.len == h->content_length ? done(h, h->body.p, h->body.len) : h->state;
+    return h->passed + h->body.len == h->content_length ? done(h, h->body.p, h->body.len) : h->state;
+}
+
+void vwi_http1_stream(struct vwi_http1 *h)
+{
+    if (h->state == VWI_HTTP1_BODY || h->state == VWI_HTTP1_DONE)
+        h->streamed = true;
+}
+
+struct vwi_span vwi_http1_body(const struct vwi_http1 *h)
+{
+    if (h->whole)
+        return h->body_span;
+    return (struct vwi_span){ h->body.len ? h->body.p : "", h->body.len };
+}
+
+void vwi_http1_consume(struct vwi_http1 *h)
+{
+    if (!h->streamed)
+        return;
+    h->passed += vwi_http1_body(h).len;
+    h->body_span = (struct vwi_span){ "", 0 };
+    h->body.len = 0;
+    if (h->whole || h->body.cap > 2 * VWI_HTTP1_PIECE_BYTES)
+        release(h, &h->body);
+}
+
+void vwi_http1_tunnel(struct vwi_http1 *h)
+{
+    const char *rest = h->head.p + h->start + h->end;
+    size_t have = h->head.len - h->start - h->end;
+
+    if (h->state != VWI_HTTP1_DONE)
+        return;
+    h->chunked = false;
+    h->streamed = h->tunnel = true;
+    h->whole = false;
+    h->content_length = UINT64_MAX;
+    h->passed = 0;
+    h->state = VWI_HTTP1_BODY;
+    release(h, &h->body);
+    if (!vwi_http1_append(h, &h->body, rest, have) || !vwi_http1_append(h, &h->body, h->ahead.p, h->ahead.len))
+        return;
+    h->head.len -= have;
+    release(h, &h->ahead);
 }
 
 /* What is left of head and what came ahead become the new head. */

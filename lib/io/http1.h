@@ -1,5 +1,6 @@
 /*
  * Request bytes in, one judged request at a time out; knows no socket. What is refused and how: docs/http.md.
+ * A body is collected in one block, or streamed: handed on piece by piece, at most VWI_HTTP1_PIECE_BYTES held.
  * Bytes of the next request may arrive early: they are kept aside until vwi_http1_next().
  */
 #ifndef VWI_IO_HTTP1_H
@@ -15,6 +16,7 @@
 
 #define VWI_HTTP1_TARGET_BYTES 8192u /* longer: 414 */
 #define VWI_HTTP1_HEADER_COUNT 256u  /* more: 431 */
+#define VWI_HTTP1_PIECE_BYTES (64u * 1024)
 
 /* Bytes held by all parsers that share it. */
 struct vwi_http1_budget {
@@ -65,7 +67,8 @@ struct vwi_http1 {
     uint32_t row_count, row_cap;
     uint32_t line, line_len;      /* request line: start, length with CRLF (while scanning: of the present line) */
     uint32_t method_len, target, target_len;
-    uint64_t content_length;
+    uint64_t content_length;      /* of a body that is not chunked; UINT64_MAX: a tunnel, which has no end */
+    uint64_t passed;              /* streamed: bytes handed on and forgotten */
     struct vwi_span body_span;    /* when DONE */
 
     const char *slice;            /* what llhttp is working on */
@@ -74,7 +77,8 @@ struct vwi_http1 {
     char trailer[20];             /* chunked: name of the present trailer field, cut */
     uint8_t trailer_len;
     unsigned char last;           /* last byte that was scanned */
-    bool line_done, head_done, message_done, chunked, keep_alive, expects_continue;
+    bool line_done, head_done, message_done, chunked, keep_alive, expects_continue, streamed, tunnel;
+    bool whole; /* the body has arrived in full, whatever became of what came after it */
 };
 
 void vwi_http1_init(struct vwi_http1 *h, const struct vwi_http1_conf *conf);
@@ -92,6 +96,14 @@ bool vwi_http1_started(const struct vwi_http1 *h);    /* some byte of the presen
 bool vwi_http1_body_begun(const struct vwi_http1 *h); /* some byte of its body has */
 size_t vwi_http1_ahead(const struct vwi_http1 *h);    /* bytes kept past a request that is DONE */
 void vwi_http1_drop_body(struct vwi_http1 *h);        /* in state DONE */
+
+/* In state BODY or DONE: from now on the body is streamed. What is there already is the first piece. */
+void vwi_http1_stream(struct vwi_http1 *h);
+/* The piece that is there (streamed), or all that has arrived so far; the bytes may move with the next feed. */
+struct vwi_span vwi_http1_body(const struct vwi_http1 *h);
+void vwi_http1_consume(struct vwi_http1 *h); /* streamed: the piece was handed on */
+/* In state DONE, of a request without a body: all that follows is one endless streamed body. */
+void vwi_http1_tunnel(struct vwi_http1 *h);
 
 /* From state BODY on; the spans live until vwi_http1_next(). */
 struct vwi_span vwi_http1_method(const struct vwi_http1 *h);

@@ -20,7 +20,7 @@ struct vwi_http1_answer {
     void *arg;
     llhttp_t parser;
     enum stage stage;
-    bool head_request, interim, keep_alive, complete;
+    bool head_request, upgrade, interim, keep_alive, complete;
     size_t head_bytes;    /* of the head that is being read */
     size_t framing_bytes; /* of chunk framing and trailers since the last body byte */
     uint64_t left;        /* IN_LENGTH: body bytes to come */
@@ -176,7 +176,7 @@ struct vwi_http1_answer *vwi_http1_answer_create(const struct vwi_http1_answer_e
         return NULL;
     a->events = events;
     a->arg = arg;
-    vwi_http1_answer_begin(a, false);
+    vwi_http1_answer_begin(a, false, false);
     return a;
 }
 
@@ -199,7 +199,7 @@ static void begin_head(struct vwi_http1_answer *a)
     a->open = false;
 }
 
-void vwi_http1_answer_begin(struct vwi_http1_answer *a, bool head_request)
+void vwi_http1_answer_begin(struct vwi_http1_answer *a, bool head_request, bool upgrade)
 {
     if (a->bytes_cap > KEPT_BYTES) {
         vwi_free(a->bytes);
@@ -208,6 +208,7 @@ void vwi_http1_answer_begin(struct vwi_http1_answer *a, bool head_request)
     }
     begin_head(a);
     a->head_request = head_request;
+    a->upgrade = upgrade;
     a->interim = a->keep_alive = a->complete = false;
     a->framing_bytes = 0;
     a->left = 0;
@@ -224,7 +225,7 @@ static const char *judge_head(const struct vwi_http1_answer *a)
         return "not HTTP/1.0 or HTTP/1.1";
     if (p->status_code < 100)
         return "status below 100";
-    if (p->status_code == 101)
+    if (p->status_code == 101 && !a->upgrade)
         return "protocol switched unasked";
     if ((p->flags & F_CONTENT_LENGTH) && p->content_length > INT64_MAX)
         return "Content-Length too large";
@@ -244,6 +245,12 @@ static void settle_framing(struct vwi_http1_answer *a, struct vwi_answer *head)
     const llhttp_t *p = &a->parser;
     bool by_length = p->flags & F_CONTENT_LENGTH;
     bool bodiless = a->head_request || p->status_code == 204 || p->status_code == 304;
+
+    if (p->status_code == 101) { /* a tunnel has no framing */
+        head->content_length = -1;
+        a->stage = IN_CLOSE;
+        return;
+    }
 
     head->chunked = p->flags & F_TRANSFER_ENCODING;
     head->content_length = by_length && p->status_code != 204 ? (int64_t)p->content_length : -1;
@@ -269,7 +276,7 @@ static enum vwi_answer_result take_head(struct vwi_http1_answer *a)
     a->reason = judge_head(a);
     if (a->reason)
         return VWI_ANSWER_BROKEN;
-    if (head.status < 200) {
+    if (head.status < 200 && head.status != 101) {
         begin_head(a);
         a->interim = true;
         return VWI_ANSWER_MORE;

@@ -41,7 +41,8 @@ struct vwi_http1_answer;
 struct vwi_http1_answer *vwi_http1_answer_create(const struct vwi_http1_answer_events *events, void *arg);
 void vwi_http1_answer_destroy(struct vwi_http1_answer *a);
 
-void vwi_http1_answer_begin(struct vwi_http1_answer *a, bool head_request); /* before the first byte of each answer */
+/* Before the first byte of each answer. upgrade: a 101 is welcome, and all that follows it is body, up to the end. */
+void vwi_http1_answer_begin(struct vwi_http1_answer *a, bool head_request, bool upgrade);
 enum vwi_answer_result vwi_http1_answer_feed(struct vwi_http1_answer *a, char *data, size_t len, size_t *ret_used,
                                              const char **ret_reason);
 enum vwi_answer_result vwi_http1_answer_eof(struct vwi_http1_answer *a, const char **ret_reason); /* DONE or BROKEN */

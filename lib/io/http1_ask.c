@@ -1,4 +1,4 @@
-/* No Connection header: keep-alive is what HTTP/1.1 means without one. */
+/* No Connection header, but for an upgrade: keep-alive is what HTTP/1.1 means without one. */
 #include "io/http1_ask.h"
 
 #include <stdio.h>
@@ -6,7 +6,7 @@
 
 #include "base/vwi.h"
 
-#define FIXED_BYTES 80u /* version, Host, Content-Length with its digits, line ends */
+#define FIXED_BYTES 120u /* version, Host, the framing with its digits, Connection, line ends */
 
 static bool is_clean(struct vwi_span s)
 {
@@ -33,7 +33,8 @@ bool vwi_http1_ask_is_idempotent(const struct vwi_upstream_request *rq)
 
 size_t vwi_http1_ask_bound(const char *authority, const struct vwi_upstream_request *rq)
 {
-    return FIXED_BYTES + rq->method.len + rq->target.len + strlen(authority) + (rq->headers ? strlen(rq->headers) : 0);
+    return FIXED_BYTES + rq->method.len + rq->target.len + strlen(authority) + (rq->headers ? strlen(rq->headers) : 0) +
+           (rq->upgrade ? strlen(rq->upgrade) : 0);
 }
 
 static char *put(char *to, const char *p, size_t len)
@@ -54,7 +55,13 @@ size_t vwi_http1_ask_write(const char *authority, const struct vwi_upstream_requ
     p = put(p, authority, strlen(authority));
     p = put(p, "\r\n", 2);
     p = put(p, rq->headers, rq->headers ? strlen(rq->headers) : 0);
-    if (rq->has_body || rq->body.len)
+    if (rq->upgrade)
+        p = put(put(put(p, "Connection: Upgrade\r\nUpgrade: ", 30), rq->upgrade, strlen(rq->upgrade)), "\r\n", 2);
+    else if (rq->streamed && rq->streamed_length < 0)
+        p = put(p, "Transfer-Encoding: chunked\r\n", 28);
+    else if (rq->streamed)
+        p += snprintf(p, 40, "Content-Length: %lld\r\n", (long long)rq->streamed_length);
+    else if (rq->has_body || rq->body.len)
         p += snprintf(p, 40, "Content-Length: %zu\r\n", rq->body.len);
     p = put(p, "\r\n", 2);
     return (size_t)(p - to);

@@ -158,7 +158,7 @@ static bool frame(struct vwi_http1 *h, size_t to)
         }
     }
     h->framed = to;
-    if (h->framing_bytes <= h->conf->max_header_bytes + (uint64_t)h->body.len * FRAMING_PER_BODY_BYTE)
+    if (h->framing_bytes <= h->conf->max_header_bytes + (h->passed + h->body.len) * FRAMING_PER_BODY_BYTE)
         return true;
     if (h->llhttp.flags & F_TRAILING)
         vwi_http1_refuse(h, 431, "header_too_large", "the trailers are too long");
@@ -169,7 +169,7 @@ static bool frame(struct vwi_http1 *h, size_t to)
 
 static bool fits(struct vwi_http1 *h, uint64_t more)
 {
-    if (!h->conf->max_body_bytes || more <= h->conf->max_body_bytes - h->body.len)
+    if (!h->conf->max_body_bytes || more <= h->conf->max_body_bytes - h->passed - h->body.len)
         return true;
     vwi_http1_refuse(h, 413, "body_too_large", "the request body is over the limit");
     return false;
@@ -210,11 +210,12 @@ void vwi_http1_parse_begin(struct vwi_http1 *h)
     h->state = VWI_HTTP1_HEAD;
     h->scanned = h->end = 0;
     h->row_count = h->line = h->line_len = h->method_len = h->target = h->target_len = 0;
-    h->content_length = h->framing_bytes = 0;
+    h->content_length = h->framing_bytes = h->passed = 0;
     h->body_span = (struct vwi_span){ "", 0 };
     h->trailer_len = 0;
     h->last = '\n';
     h->line_done = h->head_done = h->message_done = h->chunked = h->keep_alive = h->expects_continue = false;
+    h->streamed = h->tunnel = h->whole = false;
 }
 
 static bool is_token(unsigned char c)

@@ -1,5 +1,6 @@
 /*
- * Invariant: the lease is paused only while the exchange owes an on_drained.
+ * Invariants: the lease is paused only while the exchange owes an on_drained; a client whose body is streamed is read only while
+ * nothing waits to be sent to the model.
  * The odd thing: the head is held back until the first body bytes or the end of the same read, so that an answer that is there
  * in whole goes out as one reply with its length, however the model framed it.
  */
@@ -18,7 +19,7 @@ struct vwi_relay {
     struct vwi_relay_events events;
     void *arg;
     struct vwi_burial burial;
-    bool head_request, held, begun, ended, paused, event_stream;
+    bool head_request, held, begun, ended, paused, event_stream, streamed;
     int status;
     int64_t length; /* -1: unknown */
     uint64_t bytes;
@@ -149,6 +150,40 @@ static bool is_event_stream(const struct vwi_answer *answer)
     return false;
 }
 
+/* What the client sent, as far as the model takes it now. */
+static void pump(struct vwi_relay *relay)
+{
+    struct vwi_span piece = vwi_exchange_body(relay->ex);
+    size_t waiting = vwi_lease_write(relay->lease, piece.p, piece.len);
+
+    if (vwi_exchange_whole(relay->ex))
+        vwi_lease_finish(relay->lease);
+    vwi_exchange_read(relay->ex, waiting == 0);
+    vwi_exchange_consume(relay->ex);
+}
+
+/* The model agrees to another protocol: what follows has no form that we know. */
+static void switch_protocol(struct vwi_relay *relay, const struct vwi_answer *answer)
+{
+    static const struct vwi_span name = NAME("Upgrade");
+    struct vwi_text *t = &relay->headers;
+    size_t i;
+
+    vwi_text_adds(t, "Connection: Upgrade\r\n");
+    for (i = 0; i < answer->header_count; i++)
+        if (same(answer->names[i], name))
+            vwi_text_addf(t, "Upgrade: %.*s\r\n", (int)answer->values[i].len, answer->values[i].p);
+    if (t->failed) {
+        finish(relay, VWI_UPSTREAM_RESET, "out of memory");
+        return;
+    }
+    relay->begun = relay->streamed = true;
+    relay->held = false;
+    vwi_exchange_tunnel(relay->ex, t->p);
+    vwi_text_fini(t);
+    pump(relay);
+}
+
 static void on_head(void *arg, const struct vwi_answer *answer)
 {
     struct vwi_relay *relay = arg;
@@ -166,6 +201,8 @@ static void on_head(void *arg, const struct vwi_answer *answer)
     relay->held = true;
     if (!build_headers(relay, answer))
         finish(relay, VWI_UPSTREAM_RESET, "out of memory");
+    else if (answer->status == 101)
+        switch_protocol(relay, answer);
 }
 
 static void release_head(struct vwi_relay *relay)
@@ -214,6 +251,20 @@ void vwi_relay_drained(struct vwi_relay *relay)
     vwi_lease_resume(relay->lease);
 }
 
+static void on_writable(void *arg)
+{
+    struct vwi_relay *relay = arg;
+
+    if (relay->lease)
+        pump(relay);
+}
+
+void vwi_relay_body(struct vwi_relay *relay)
+{
+    if (relay->lease && relay->streamed)
+        pump(relay);
+}
+
 /* ---- ends ---- */
 
 /* A reader of events is told what happened, where a cut would look like the end to many of them. */
@@ -254,7 +305,7 @@ static void on_end(void *arg, enum vwi_upstream_result result, const char *text)
 struct vwi_relay *vwi_relay_start(struct vwi_upstream *up, const struct vwi_upstream_request *request, struct vwi_exchange *ex,
                                   const char *extra_headers, const struct vwi_relay_events *events, void *arg)
 {
-    static const struct vwi_lease_events lease_events = { on_head, on_body, on_end, on_lull };
+    static const struct vwi_lease_events lease_events = { on_head, on_body, on_end, on_lull, on_writable };
     size_t extra_len = extra_headers ? strlen(extra_headers) : 0;
     struct vwi_relay *relay = vwi_alloc(sizeof *relay + extra_len + 1);
 
@@ -273,6 +324,11 @@ struct vwi_relay *vwi_relay_start(struct vwi_upstream *up, const struct vwi_upst
     if (!relay->lease) {
         vwi_free(relay);
         return NULL;
+    }
+    relay->streamed = request->streamed;
+    if (relay->streamed) {
+        vwi_exchange_stream(ex);
+        pump(relay);
     }
     return relay;
 }

@@ -1,6 +1,6 @@
 /*
- * The one place where upstream bytes move to a client: hop-by-hop headers dropped, two water marks, chunked when the length
- * is unknown.
+ * The one place where bytes move between a client and the model: the answer down (hop-by-hop headers dropped, two water marks,
+ * chunked when the length is unknown), and a streamed request body or a tunnel's bytes up.
  */
 #ifndef VWI_IO_RELAY_H
 #define VWI_IO_RELAY_H
@@ -32,6 +32,7 @@ struct vwi_relay_events {
 struct vwi_relay *vwi_relay_start(struct vwi_upstream *up, const struct vwi_upstream_request *request, struct vwi_exchange *ex,
                                   const char *extra_headers, const struct vwi_relay_events *events, void *arg);
 void vwi_relay_drained(struct vwi_relay *relay); /* forward the exchange's on_drained */
+void vwi_relay_body(struct vwi_relay *relay);    /* forward the exchange's on_body, when the request is streamed or upgrades */
 void vwi_relay_cancel(struct vwi_relay *relay);  /* the client is gone: model connection closed at once; no on_end */
 
 #endif

@@ -52,10 +52,17 @@ struct vwi_lease {
     bool head_request, may_resend, resent, paused;
     bool heard;   /* any byte of an answer */
     bool spoken;  /* on_head or on_body was called in this read */
+    bool streamed, chunked;  /* the body comes by vwi_lease_write */
+    bool upgrade, tunnel;    /* a 101 is asked for; has come */
+    bool finished;           /* no more of the body will come */
+    bool owed;               /* the user waits for on_writable */
+    bool unwanted;           /* the model answered early with a refusal: the rest of the body stays here */
     struct limits limits;
     int64_t began_ms, dialed_ms, written_ms, moved_ms; /* moved: the last byte in either direction */
     struct vwi_span body;
     uint64_t written; /* bytes of head and body that the kernel took */
+    struct vwi_text out; /* streamed: what waits to be sent, from out_at on */
+    size_t out_at;
     enum vwi_upstream_result result; /* FAILED */
     char text[192];                  /* FAILED */
     size_t head_len;
@@ -63,9 +70,18 @@ struct vwi_lease {
 };
 
 static struct vwi_lease *at(struct vwi_list *node) { return VWI_CONTAINER(node, struct vwi_lease, node); }
-static bool written_in_full(const struct vwi_lease *l) { return l->written == l->head_len + l->body.len; }
+static size_t unsent(const struct vwi_lease *l) { return l->head_len + l->body.len - (size_t)l->written + l->out.len - l->out_at; }
+static bool written_in_full(const struct vwi_lease *l) { return unsent(l) == 0 && l->finished; }
 
 /* ---- ends ---- */
+
+static void free_lease(void *arg)
+{
+    struct vwi_lease *l = arg;
+
+    vwi_text_fini(&l->out);
+    vwi_free(l);
+}
 
 static void deliver_failure(void *arg)
 {
@@ -76,7 +92,7 @@ static void deliver_failure(void *arg)
         vwi_list_del(&l->node);
         l->events.on_end(l->arg, l->result, l->text);
     }
-    vwi_free(l);
+    free_lease(l);
 }
 
 static void drop_conn(struct vwi_lease *l)
@@ -122,7 +138,7 @@ static void succeed(struct vwi_lease *l, bool reusable)
     drop_conn(l);
     l->state = OVER;
     vwi_list_del(&l->node);
-    vwi_loop_bury(up->pool.loop, &l->burial, vwi_free, l);
+    vwi_loop_bury(up->pool.loop, &l->burial, free_lease, l);
     l->events.on_end(l->arg, VWI_UPSTREAM_OK, "answered");
 }
 
@@ -133,44 +149,68 @@ void vwi_lease_cancel(struct vwi_lease *l)
     drop_conn(l);
     vwi_list_del(&l->node);
     if (l->state != FAILED) /* else deliver_failure is on its way and frees it */
-        vwi_loop_bury(l->up->pool.loop, &l->burial, vwi_free, l);
+        vwi_loop_bury(l->up->pool.loop, &l->burial, free_lease, l);
     l->state = OVER;
 }
 
 /* ---- request out ---- */
 
+static void add_part(struct msghdr *msg, const char *p, size_t len)
+{
+    struct iovec *iov = &msg->msg_iov[msg->msg_iovlen];
+
+    if (!len)
+        return;
+    memcpy(&iov->iov_base, &p, sizeof p); /* iovec has no const; sendmsg does not write */
+    iov->iov_len = len;
+    msg->msg_iovlen++;
+}
+
+/* The kernel took n more bytes: of the head, then of the body or of what was streamed. */
+static void advance(struct vwi_lease *l, size_t n)
+{
+    size_t left = l->head_len + l->body.len - (size_t)l->written, fixed = n < left ? n : left;
+
+    l->written += fixed;
+    l->out_at += n - fixed;
+    if (l->out_at < l->out.len)
+        return;
+    l->out_at = 0;
+    if (l->finished)
+        vwi_text_fini(&l->out);
+    else
+        vwi_text_clear(&l->out);
+}
+
 /* False: the connection was dead before the first byte was written. */
 static bool write_request(struct vwi_lease *l)
 {
     struct vwi_pool_conn *conn = l->conn;
-    struct iovec iov[2];
+    size_t body_done = l->written > l->head_len ? (size_t)l->written - l->head_len : 0;
+    struct iovec iov[3];
     struct msghdr msg = { .msg_iov = iov };
     bool broken;
     ssize_t n;
 
-    if (l->written < l->head_len) {
-        iov[msg.msg_iovlen].iov_base = l->head + l->written;
-        iov[msg.msg_iovlen++].iov_len = l->head_len - (size_t)l->written;
-    }
-    if (l->body.len) {
-        size_t done = l->written > l->head_len ? (size_t)l->written - l->head_len : 0;
-
-        iov[msg.msg_iovlen].iov_base = (void *)((uintptr_t)l->body.p + done);
-        iov[msg.msg_iovlen++].iov_len = l->body.len - done;
-    }
+    if (l->written < l->head_len)
+        add_part(&msg, l->head + l->written, l->head_len - (size_t)l->written);
+    add_part(&msg, l->body.p + body_done, l->body.len - body_done);
+    add_part(&msg, l->out.p + l->out_at, l->out.len - l->out_at);
     do
         n = sendmsg(conn->fd, &msg, MSG_NOSIGNAL);
     while (n < 0 && errno == EINTR);
     broken = n < 0 && errno != EAGAIN;
     if (broken && !l->written && conn->reused)
         return false;
-    l->written += n > 0 ? (uint64_t)n : 0;
-    if (l->limits.idle || l->limits.first_byte)
+    if ((l->limits.idle || l->limits.first_byte) && (n > 0 || !l->written))
         l->moved_ms = l->written_ms = vwi_mono_ms();
+    if (n > 0)
+        advance(l, (size_t)n);
     if (broken)
         vwi_pool_watch_write(conn, false); /* an answer may lie there still: reading finds out */
-    else if (!vwi_pool_watch_write(conn, !written_in_full(l)))
+    else if (!vwi_pool_watch_write(conn, unsent(l) > 0))
         fail(l, VWI_UPSTREAM_UNREACHABLE, "out of memory");
+    l->unwanted = l->unwanted || broken;
     return true;
 }
 
@@ -178,7 +218,7 @@ static void talk(struct vwi_lease *l)
 {
     l->state = TALKING;
     l->conn->keep_ms = VWI_POOL_KEEP_MS;
-    vwi_http1_answer_begin(l->conn->answer, l->head_request);
+    vwi_http1_answer_begin(l->conn->answer, l->head_request, l->upgrade);
 }
 
 static void dial(struct vwi_lease *l)
@@ -188,6 +228,19 @@ static void dial(struct vwi_lease *l)
     tick_at_least(l->up, TICK_MS);
     if (!vwi_pool_dial(&l->up->pool, l, &l->conn, l->limits.connect ? l->dialed_ms + l->limits.connect : 0))
         fail(l, VWI_UPSTREAM_UNREACHABLE, "out of memory");
+}
+
+/* From the loop: the user may be waiting for room. */
+static bool write_on(struct vwi_lease *l)
+{
+    bool alive = write_request(l);
+
+    if (alive && l->state == TALKING && l->owed && !l->unwanted && unsent(l) == 0) {
+        l->owed = false;
+        if (l->events.on_writable)
+            l->events.on_writable(l->arg);
+    }
+    return alive;
 }
 
 static void on_dialed(struct vwi_lease *l, bool connected, const char *text)
@@ -200,14 +253,14 @@ static void on_dialed(struct vwi_lease *l, bool connected, const char *text)
     if (!l->paused && !vwi_pool_watch_read(l->conn, true))
         fail(l, VWI_UPSTREAM_UNREACHABLE, "out of memory");
     else
-        write_request(l);
+        write_on(l);
 }
 
 static void start(struct vwi_lease *l)
 {
     struct vwi_pool *pool = &l->up->pool;
 
-    while ((l->conn = vwi_pool_take(pool, l, l->began_ms))) {
+    while (!l->streamed && (l->conn = vwi_pool_take(pool, l, l->began_ms))) {
         talk(l);
         if (write_request(l))
             return;
@@ -218,7 +271,7 @@ static void start(struct vwi_lease *l)
 
 static void on_writable(struct vwi_lease *l)
 {
-    if (!write_request(l)) {
+    if (!write_on(l)) {
         drop_conn(l);
         dial(l);
     }
@@ -265,8 +318,11 @@ static bool on_answer_head(void *arg, const struct vwi_answer *answer)
     for (i = 0; i < answer->header_count; i++)
         if (vwi_span_is_nocase(answer->names[i], "Keep-Alive"))
             note_keep_alive(conn, answer->values[i]);
-    if (answer->status >= 400 && !written_in_full(l))
+    if (answer->status >= 400 && !written_in_full(l)) {
         vwi_pool_watch_write(conn, false); /* refused early: the rest is not wanted */
+        l->unwanted = true;
+    }
+    l->tunnel = answer->status == 101;
     l->spoken = true;
     l->events.on_head(l->arg, answer);
     return l->state == TALKING;
@@ -361,6 +417,52 @@ void vwi_lease_resume(struct vwi_lease *l)
         fail(l, VWI_UPSTREAM_RESET, "out of memory");
 }
 
+/* ---- a body that is streamed ---- */
+
+/* A chunk has its size before it and a line end behind it; a tunnel and a body of known length are as they are. */
+static void queue(struct vwi_lease *l, const char *data, size_t len)
+{
+    if (l->chunked && !l->tunnel)
+        vwi_text_addf(&l->out, "%zx\r\n", len);
+    vwi_text_add(&l->out, data, len);
+    if (l->chunked && !l->tunnel)
+        vwi_text_add(&l->out, "\r\n", 2);
+}
+
+/* At once, unless earlier bytes wait already. */
+static size_t push(struct vwi_lease *l, bool idle)
+{
+    if (l->out.failed)
+        fail(l, VWI_UPSTREAM_RESET, "out of memory");
+    else if (l->state == TALKING && idle)
+        write_request(l);
+    l->owed = unsent(l) > 0;
+    return l->owed;
+}
+
+size_t vwi_lease_write(struct vwi_lease *l, const char *data, size_t len)
+{
+    bool idle = unsent(l) == 0;
+
+    if (!len || l->state == FAILED || l->state == OVER || l->unwanted || (l->finished && !l->tunnel))
+        return 0;
+    queue(l, data, len);
+    return push(l, idle);
+}
+
+void vwi_lease_finish(struct vwi_lease *l)
+{
+    bool idle = unsent(l) == 0;
+
+    if (l->finished || l->state == FAILED || l->state == OVER)
+        return;
+    l->finished = true;
+    if (!l->chunked)
+        return;
+    vwi_text_add(&l->out, "0\r\n\r\n", 5);
+    push(l, idle);
+}
+
 bool vwi_lease_complete(const struct vwi_lease *l) { return l->conn && vwi_http1_answer_complete(l->conn->answer); }
 
 /* ---- deadlines ---- */
@@ -388,7 +490,7 @@ static void check_deadlines(struct vwi_lease *l, int64_t now)
         waits = !l->heard || vwi_http1_answer_interim(l->conn->answer);
         if (waits && written_in_full(l) && passed(l->written_ms, limits->first_byte, now))
             fail(l, VWI_UPSTREAM_TIMEOUT, "no first byte within %g s", (double)limits->first_byte / 1000);
-        else if ((!waits || !written_in_full(l)) && passed(l->moved_ms, limits->idle, now))
+        else if ((!waits || unsent(l)) && passed(l->moved_ms, limits->idle, now))
             fail(l, VWI_UPSTREAM_TIMEOUT, "no byte for %g s", (double)limits->idle / 1000);
     }
 }
@@ -487,7 +589,11 @@ struct vwi_lease *vwi_upstream_send(struct vwi_upstream *up, const struct vwi_up
     l->arg = arg;
     l->body = rq->body;
     l->head_request = vwi_span_is(rq->method, "HEAD");
-    l->may_resend = rq->retry || vwi_http1_ask_is_idempotent(rq);
+    l->streamed = rq->streamed || rq->upgrade;
+    l->chunked = rq->streamed && rq->streamed_length < 0;
+    l->upgrade = rq->upgrade != NULL;
+    l->finished = !rq->streamed;
+    l->may_resend = (rq->retry || vwi_http1_ask_is_idempotent(rq)) && !l->streamed;
     l->limits = (struct limits){ ms(t->connect_s), ms(t->first_byte_s), ms(t->idle_s), ms(t->total_s) };
     l->began_ms = vwi_mono_ms();
     vwi_list_add(&up->leases, &l->node);

@@ -35,6 +35,8 @@ struct vwi_lease_events {
     /* Optional: the model has said nothing more for now. Follows on_head and on_body calls that came out of one read, unless
      * on_end follows them at once: the moment to flush what was held back to go out in one piece. */
     void (*on_lull)(void *arg);
+    /* Optional, streamed bodies: what was written has gone out and more would be taken. */
+    void (*on_writable)(void *arg);
 };
 
 struct vwi_upstream_request {
@@ -42,6 +44,13 @@ struct vwi_upstream_request {
     const char *headers;            /* complete lines without Host, Content-Length, Connection; may be NULL */
     struct vwi_span body;           /* borrowed until on_end or cancel; all else is copied */
     bool has_body;                  /* send Content-Length even when 0 */
+    /* The body comes by vwi_lease_write(): streamed_length bytes, or chunked where that is negative. Goes over a fresh connection,
+     * since what was handed over cannot be sent again. */
+    bool streamed;
+    int64_t streamed_length;
+    /* The protocol asked for by an Upgrade header: with an answer of 101 the lease becomes a tunnel, in which vwi_lease_write() and
+     * on_body carry bytes as they are, and which ends when the model closes. Has no body. */
+    const char *upgrade;
     bool retry;
     const struct vwi_timeouts_conf *timeouts; /* NULL: the model's */
 };
@@ -59,6 +68,10 @@ struct vwi_lease *vwi_upstream_send(struct vwi_upstream *up, const struct vwi_up
 /* Stop reading the model. What was read already is still delivered (up to 64 KiB); a FIN or RST is noticed at resume. */
 void vwi_lease_pause(struct vwi_lease *lease);
 void vwi_lease_resume(struct vwi_lease *lease);
+/* Streamed bodies and tunnels: queue bytes (copied) and send what can be sent. Returns how many wait; when any do, the user writes no
+ * more until on_writable. Bytes that nobody will read any more are dropped. */
+size_t vwi_lease_write(struct vwi_lease *lease, const char *data, size_t len);
+void vwi_lease_finish(struct vwi_lease *lease); /* the body is complete */
 void vwi_lease_cancel(struct vwi_lease *lease); /* closes the connection at once; no further event. Also legal inside events */
 /* Inside on_head and on_body: nothing but on_end(OK) follows. */
 bool vwi_lease_complete(const struct vwi_lease *lease);

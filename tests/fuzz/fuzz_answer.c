@@ -53,7 +53,7 @@ static enum vwi_answer_result run(const uint8_t *data, size_t size, size_t step,
         abort();
     if (size)
         memcpy(copy, data, size);
-    vwi_http1_answer_begin(a, head_request);
+    vwi_http1_answer_begin(a, head_request, false);
     while (off < size && result == VWI_ANSWER_MORE) {
         n = size - off < step ? size - off : step;
         result = vwi_http1_answer_feed(a, copy + off, n, &used, &reason);

@@ -23,7 +23,7 @@ static void on_done(void *user, bool gone)
     kept->ex = NULL;
 }
 
-static const struct vwi_exchange_events events = { on_drained, on_done };
+static const struct vwi_exchange_events events = { .on_drained = on_drained, .on_done = on_done };
 
 static void keep(struct site *site, struct vwi_exchange *ex)
 {
@@ -97,7 +97,7 @@ void site_prepare(struct site *site)
 
 void site_open(struct site *site)
 {
-    static const struct vwi_front_events front_events = { on_request, on_refuse };
+    static const struct vwi_front_events front_events = { .on_request = on_request, .on_refuse = on_refuse };
     vw_error_t why = { 0 };
 
     ck_assert_int_eq(vwi_loop_create(&site->loop, &why), VW_OK);

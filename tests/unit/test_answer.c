@@ -68,7 +68,7 @@ static enum vwi_answer_result feed(struct seen *seen, const char *text, size_t l
     if (!seen->answer)
         seen->answer = vwi_http1_answer_create(&events, seen);
     ck_assert_ptr_nonnull(seen->answer);
-    vwi_http1_answer_begin(seen->answer, head_request);
+    vwi_http1_answer_begin(seen->answer, head_request, false);
     while (off < len && result == VWI_ANSWER_MORE) {
         result = vwi_http1_answer_feed(seen->answer, copy + off, len - off < step ? len - off : step, &used, ret_reason);
         off += used;

@@ -54,7 +54,7 @@ static void on_exchange_done(void *user, bool gone)
 
 static void on_request(void *arg, struct vwi_exchange *ex)
 {
-    static const struct vwi_exchange_events events = { NULL, on_exchange_done };
+    static const struct vwi_exchange_events events = { .on_drained = NULL, .on_done = on_exchange_done };
     struct vwi_span target = vwi_exchange_target(ex);
     struct vwi_text body = VWI_TEXT_INIT;
 
@@ -103,7 +103,7 @@ static void on_impatient(void *arg)
 
 static void setup(void)
 {
-    static const struct vwi_front_events events = { on_request, on_refuse };
+    static const struct vwi_front_events events = { .on_request = on_request, .on_refuse = on_refuse };
     static const struct vwi_log log = { VW_LOG_ERROR, false, NULL, NULL };
     static char address[] = "127.0.0.1";
     struct vwi_front_conf conf = { .bind_address = address, .max_body_bytes = 1000000, .max_buffered_bytes = 1000000,

@@ -213,7 +213,7 @@ END_TEST
 
 START_TEST(a_port_in_use_is_one_clear_sentence)
 {
-    static const struct vwi_front_events none = { NULL, NULL };
+    static const struct vwi_front_events none = { .on_request = NULL, .on_refuse = NULL };
     struct vwi_front_conf conf = site.conf;
     struct vwi_front *front = NULL;
     vw_error_t why = { 0 };
@@ -248,7 +248,7 @@ END_TEST
 
 START_TEST(creation_survives_each_failed_allocation)
 {
-    static const struct vwi_front_events none = { NULL, NULL };
+    static const struct vwi_front_events none = { .on_request = NULL, .on_refuse = NULL };
     struct vwi_front *front = NULL;
     vw_err err = VW_E_NOMEM;
     unsigned nth;

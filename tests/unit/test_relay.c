@@ -114,7 +114,7 @@ static void on_done(void *user, bool gone)
 
 static void on_request(void *arg, struct vwi_exchange *ex)
 {
-    static const struct vwi_exchange_events exchange_events = { on_drained, on_done };
+    static const struct vwi_exchange_events exchange_events = { .on_drained = on_drained, .on_done = on_done };
     static const struct vwi_relay_events relay_events = { on_head, on_end };
     struct rig *rig = arg;
     struct vwi_upstream_request request = {
@@ -154,7 +154,7 @@ static void say_and_close(struct stub *stub, struct stub_conn *conn)
 
 static void rig_init(struct rig *rig, const char *model_answer)
 {
-    static const struct vwi_front_events events = { on_request, on_refuse };
+    static const struct vwi_front_events events = { .on_request = on_request, .on_refuse = on_refuse };
     static char host[] = "127.0.0.1", authority[] = "model";
     struct sockaddr_in in = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     vw_error_t why = { 0 };
