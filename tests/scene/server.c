@@ -25,6 +25,7 @@ struct server {
     uint16_t port;
     serve_fn fn;
     void *arg;
+    bool raw;
     pthread_t thread;
     pthread_mutex_t lock;
     struct connection *connections;
@@ -113,11 +114,16 @@ static bool read_chunks(int fd, struct served *request)
     }
 }
 
+static bool read_head_of(struct served *request)
+{
+    return read_head(request->fd, &request->head) && sscanf(request->head, "%15s %1023s", request->method, request->target) == 2;
+}
+
 static bool read_request(struct served *request)
 {
     char *length;
 
-    if (!read_head(request->fd, &request->head) || sscanf(request->head, "%15s %1023s", request->method, request->target) != 2)
+    if (!read_head_of(request))
         return false;
     if (strcasestr(request->head, "\r\ntransfer-encoding: chunked"))
         return read_chunks(request->fd, request);
@@ -136,7 +142,7 @@ static void *converse(void *arg)
     while (more && !server_stopping(connection->server)) {
         struct served request = { .fd = connection->fd };
 
-        more = read_request(&request) && connection->server->fn(connection->server->arg, &request);
+        more = (connection->server->raw ? read_head_of(&request) : read_request(&request)) && connection->server->fn(connection->server->arg, &request);
         free(request.head);
         free(request.body);
     }
@@ -165,7 +171,7 @@ static void *accept_all(void *arg)
     return NULL;
 }
 
-struct server *server_start(uint16_t port, serve_fn fn, void *arg)
+static struct server *start(uint16_t port, serve_fn fn, void *arg, bool raw)
 {
     struct server *s = calloc(1, sizeof *s);
     struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
@@ -173,6 +179,7 @@ struct server *server_start(uint16_t port, serve_fn fn, void *arg)
     int one = 1;
 
     s->fn = fn;
+    s->raw = raw;
     s->arg = arg;
     pthread_mutex_init(&s->lock, NULL);
     s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -184,6 +191,9 @@ struct server *server_start(uint16_t port, serve_fn fn, void *arg)
     ck_assert_int_eq(pthread_create(&s->thread, NULL, accept_all, s), 0);
     return s;
 }
+
+struct server *server_start(uint16_t port, serve_fn fn, void *arg) { return start(port, fn, arg, false); }
+struct server *server_start_raw(uint16_t port, serve_fn fn, void *arg) { return start(port, fn, arg, true); }
 
 uint16_t server_port(const struct server *s) { return s->port; }
 
