@@ -438,6 +438,80 @@ START_TEST(a_body_over_the_shared_budget_is_refused_as_it_grows)
 }
 END_TEST
 
+/* Pieces of a body that is streamed are what was sent, in order, and no more is held than one of them. */
+START_TEST(a_streamed_body_is_handed_on_piece_by_piece)
+{
+    static const struct vwi_span bodies[] = {
+        BYTES(POST "Content-Length: 12\r\n\r\nhello world!GET / HTTP/1.1\r\n" HOST "\r\n"),
+        BYTES(CHUNKED "5\r\nhello\r\n1;x=y\r\n \r\n6\r\nworld!\r\n0\r\nT: x\r\n\r\nGET / HTTP/1.1\r\n" HOST "\r\n"),
+    };
+    struct vwi_span in = bodies[_i];
+    struct parser p;
+    size_t step, at;
+
+    for (step = 1; step < in.len; step++) {
+        struct vwi_text got = VWI_TEXT_INIT;
+        bool streamed = false;
+
+        begin(&p, 0);
+        for (at = 0; at < in.len; at += step) {
+            struct vwi_span piece;
+
+            feed(&p, (struct vwi_span){ in.p + at, in.len - at < step ? in.len - at : step }, step);
+            if (p.h.state == VWI_HTTP1_HEAD || (p.h.whole && streamed))
+                continue;
+            vwi_http1_stream(&p.h);
+            piece = vwi_http1_body(&p.h);
+            vwi_text_add(&got, piece.p, piece.len);
+            vwi_http1_consume(&p.h);
+            ck_assert_uint_eq(vwi_http1_body(&p.h).len, 0);
+            streamed = p.h.whole;
+        }
+        ck_assert_int_eq(p.h.state, VWI_HTTP1_DONE);
+        ck_assert_msg(got.len == 12 && memcmp(got.p, "hello world!", 12) == 0, "in pieces of %zu: %.*s", step, (int)got.len, got.p);
+        ck_assert_int_eq(vwi_http1_next(&p.h), VWI_HTTP1_DONE); /* the next request was kept */
+        ck_assert(vwi_span_is(vwi_http1_method(&p.h), "GET"));
+        vwi_text_fini(&got);
+        finish(&p);
+    }
+}
+END_TEST
+
+START_TEST(a_streamed_body_is_held_to_the_same_limit)
+{
+    struct parser p;
+
+    begin(&p, 0);
+    feed(&p, (struct vwi_span)BYTES(CHUNKED "40\r\n" A16 A16 A16 A16 "\r\n"), 1000);
+    vwi_http1_stream(&p.h);
+    vwi_http1_consume(&p.h);
+    ck_assert_int_eq(feed(&p, (struct vwi_span)BYTES("25\r\n"), 10), VWI_HTTP1_REFUSED); /* 64 + 37 > 100 */
+    ck_assert_int_eq(p.h.refusal.status, 413);
+    finish(&p);
+}
+END_TEST
+
+START_TEST(a_tunnel_hands_on_all_that_follows_the_head)
+{
+    static const char head[] = "GET / HTTP/1.1\r\n" HOST "\r\n", frames[] = "\x81\x05hello\0\r\n\r\nPRI * HTTP/2.0\r\n";
+    struct vwi_span piece;
+    struct parser p;
+
+    begin(&p, 0);
+    feed(&p, (struct vwi_span)BYTES("GET / HTTP/1.1\r\n" HOST "\r\nab"), sizeof head + 1);
+    feed(&p, (struct vwi_span)BYTES("cd"), 2); /* kept ahead, apart from the head */
+    vwi_http1_tunnel(&p.h);
+    ck_assert_int_eq(p.h.state, VWI_HTTP1_BODY);
+    piece = vwi_http1_body(&p.h);
+    ck_assert(vwi_span_is(piece, "abcd"));
+    vwi_http1_consume(&p.h);
+    feed(&p, (struct vwi_span)BYTES(frames), 3);
+    piece = vwi_http1_body(&p.h);
+    ck_assert(piece.len == sizeof frames - 1 && memcmp(piece.p, frames, piece.len) == 0);
+    finish(&p);
+}
+END_TEST
+
 START_TEST(a_continue_is_expected_until_the_body_begins)
 {
     struct parser p;
@@ -496,6 +570,9 @@ Suite *http1_suite(void)
     tcase_add_test(tc, a_request_stays_in_place_while_the_next_ones_arrive);
     tcase_add_test(tc, a_long_body_grows_with_what_arrives_and_ends_at_its_size);
     tcase_add_test(tc, a_body_over_the_shared_budget_is_refused_as_it_grows);
+    tcase_add_loop_test(tc, a_streamed_body_is_handed_on_piece_by_piece, 0, 2);
+    tcase_add_test(tc, a_streamed_body_is_held_to_the_same_limit);
+    tcase_add_test(tc, a_tunnel_hands_on_all_that_follows_the_head);
     tcase_add_test(tc, a_continue_is_expected_until_the_body_begins);
     tcase_add_test(tc, every_failed_allocation_is_a_refusal);
     suite_add_tcase(s, tc);
