@@ -146,6 +146,11 @@ $(B)/bench/%: tools/bench/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(CFLAGS) -MMD -MP -o $@ $< $(LDFLAGS)
 
+# Inside the library, where the two above see it from without.
+$(B)/bench/scan: tools/bench/scan.c $(STATIC)
+	@mkdir -p $(@D)
+	$(CC) $(LIB_FLAGS) -o $@ $< $(STATIC) $(LDFLAGS) $(LIBS)
+
 asan: ; $(MAKE) V=asan tests && tools/check/suite asan
 tsan: ; $(MAKE) V=tsan tests && tools/check/suite tsan
 

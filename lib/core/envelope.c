@@ -1,14 +1,12 @@
 /*
- * Reading is in two steps: one pass over the bytes notes where each known member stands (a later one of the same name takes its
- * place), then the few noted values are judged. So a repeated or odd member costs nothing and nothing is judged twice.
+ * Reading is in two steps: one pass over the bytes, as they come, notes where each known member stands (a later one of the same name
+ * takes its place), then the few noted values are judged. So a repeated or odd member costs nothing and nothing is judged twice.
  */
 #include "core/envelope.h"
 
 #include <string.h>
 
 #include "base/vwi.h"
-#include "core/auth_param.h"
-#include "core/scan.h"
 
 /* Where the known members stand; p is NULL for one that is not there. */
 struct places {
@@ -21,69 +19,96 @@ struct flaws {
     unsigned missing, wrong; /* bits of parameters */
 };
 
-/* The value at the cursor. The members of an object are noted; anything else has none, so that all six are missing. */
-static bool scan_auth_data(struct vwi_scan *s, struct places *at)
+void vwi_envelope_feed_init(struct vwi_envelope_feed *f, const struct vwi_envelope_rules *rules)
 {
-    const char *start = s->p;
-    struct vwi_scan_string key;
-    struct vwi_span value;
-    bool more;
-    int i;
-
-    memset(at->params, 0, sizeof at->params);
-    if (s->p == s->end || *s->p != '{')
-        return vwi_scan_value(s, &at->auth);
-    if (!vwi_scan_object(s) || !vwi_scan_member(s, true, &key, &more))
-        return false;
-    while (more) {
-        if (!vwi_scan_value(s, &value))
-            return false;
-        i = vwi_param_find(&key);
-        if (i >= 0)
-            at->params[i] = value;
-        if (!vwi_scan_member(s, false, &key, &more))
-            return false;
-    }
-    at->auth = (struct vwi_span){ start, (size_t)(s->p - start) };
-    return true;
+    memset(f, 0, offsetof(struct vwi_envelope_feed, scan));
+    f->rules = *rules;
+    vwi_scan_init(&f->scan, rules->max_depth, 1);
 }
 
-static bool scan_member_value(struct vwi_scan *s, const struct vwi_scan_string *key, struct places *at)
+void vwi_envelope_feed_fini(struct vwi_envelope_feed *f)
 {
-    struct vwi_span ignored;
-
-    if (vwi_scan_string_is(key, "auth_data", 9))
-        return scan_auth_data(s, at);
-    if (vwi_scan_string_is(key, "payload", 7))
-        return vwi_scan_value(s, &at->payload);
-    if (vwi_scan_string_is(key, "session_id", 10))
-        return vwi_scan_value(s, &at->session_id);
-    return vwi_scan_value(s, &ignored);
+    if (f)
+        vwi_scan_fini(&f->scan);
 }
 
-/* False: not JSON. A body that is no object has no members. */
-static bool scan_body(struct vwi_span body, int max_depth, struct places *at)
+/* A key of the body itself, or of auth_data, whose members are told while its value is under way. */
+static void note_key(struct vwi_envelope_feed *f, const struct vwi_scan_string *key)
 {
-    struct vwi_scan_string key;
-    struct vwi_span ignored;
-    struct vwi_scan s;
-    bool more;
-
-    vwi_scan_init(&s, body, max_depth);
-    vwi_scan_space(&s);
-    if (s.p == s.end || *s.p != '{') {
-        if (!vwi_scan_value(&s, &ignored))
-            return false;
+    if (f->scan.depth == 2) {
+        f->param = vwi_param_find(key);
+    } else if (vwi_scan_string_is(key, "auth_data", 9)) {
+        f->member = VWI_MEMBER_AUTH;
+        memset(f->params, 0, sizeof f->params);
+        f->scan.tell = 2;
+    } else if (vwi_scan_string_is(key, "payload", 7)) {
+        f->member = VWI_MEMBER_PAYLOAD;
+        f->payload_seen = true;
     } else {
-        if (!vwi_scan_object(&s) || !vwi_scan_member(&s, true, &key, &more))
-            return false;
-        while (more) {
-            if (!scan_member_value(&s, &key, at) || !vwi_scan_member(&s, false, &key, &more))
-                return false;
+        f->member = vwi_scan_string_is(key, "session_id", 10) ? VWI_MEMBER_SESSION : VWI_MEMBER_OTHER;
+    }
+}
+
+/* True: auth_data has just ended, and no payload came before it. */
+static bool note_value(struct vwi_envelope_feed *f)
+{
+    struct vwi_scan_range value = vwi_scan_value(&f->scan);
+
+    if (!f->scan.in_object || f->scan.depth == 0)
+        return false; /* an entry of a list has no name */
+    if (f->scan.depth == 2) {
+        if (f->param >= 0)
+            f->params[f->param] = value;
+        return false;
+    }
+    f->scan.tell = 1;
+    switch (f->member) {
+    case VWI_MEMBER_AUTH: f->auth = value; break;
+    case VWI_MEMBER_PAYLOAD: f->payload = value; break;
+    case VWI_MEMBER_SESSION: f->session_id = value; break;
+    case VWI_MEMBER_OTHER: break;
+    }
+    return f->member == VWI_MEMBER_AUTH && !f->payload_seen;
+}
+
+enum vwi_envelope_fed vwi_envelope_feed(struct vwi_envelope_feed *f, const char *body, size_t len)
+{
+    struct vwi_scan_string key;
+
+    for (;;) {
+        switch (vwi_scan_run(&f->scan, body, len)) {
+        case VWI_SCAN_KEY:
+            key = vwi_scan_key(&f->scan, body);
+            note_key(f, &key);
+            break;
+        case VWI_SCAN_VALUE:
+            if (note_value(f))
+                return VWI_FED_AUTH;
+            break;
+        case VWI_SCAN_BAD:
+            return VWI_FED_BAD;
+        case VWI_SCAN_NOMEM:
+            return VWI_FED_NOMEM;
+        default:
+            return VWI_FED_MORE;
         }
     }
-    vwi_scan_space(&s);
-    return s.p == s.end;
+}
+
+static struct vwi_span span_of(const char *body, struct vwi_scan_range range)
+{
+    return range.to ? (struct vwi_span){ body + range.from, range.to - range.from } : (struct vwi_span){ NULL, 0 };
+}
+
+static void find_places(const struct vwi_envelope_feed *f, const char *body, struct places *ret)
+{
+    int i;
+
+    ret->auth = span_of(body, f->auth);
+    ret->payload = span_of(body, f->payload);
+    ret->session_id = span_of(body, f->session_id);
+    for (i = 0; i < VWI_PARAMS; i++)
+        ret->params[i] = span_of(body, f->params[i]);
 }
 
 static bool is_null(struct vwi_span value) { return value.len && value.p[0] == 'n'; }
@@ -222,18 +247,25 @@ static enum vwi_envelope_verdict conclude(struct vwi_envelope *e, const struct f
     return verdict == VWI_ENVELOPE_OK && !unescape_all(e) ? VWI_ENVELOPE_NOMEM : verdict;
 }
 
-enum vwi_envelope_verdict vwi_envelope_parse(struct vwi_span body, const struct vwi_envelope_rules *rules,
-                                             struct vwi_envelope *ret, struct vwi_text *ret_body)
+enum vwi_envelope_verdict vwi_envelope_feed_end(struct vwi_envelope_feed *f, const char *body, size_t len, struct vwi_envelope *ret,
+                                                struct vwi_text *ret_body)
 {
     struct flaws flaws = { 0 };
-    struct places at = { 0 };
+    enum vwi_envelope_fed fed;
+    struct places at;
 
     memset(ret, 0, sizeof *ret);
-    if (!scan_body(body, rules->max_depth, &at))
+    do
+        fed = vwi_envelope_feed(f, body, len);
+    while (fed == VWI_FED_AUTH);
+    if (fed == VWI_FED_NOMEM)
+        return VWI_ENVELOPE_NOMEM;
+    if (fed == VWI_FED_BAD || !vwi_scan_is_whole(&f->scan))
         return refuse_json(ret_body);
-    if (rules->partial && !at.payload.p)
+    find_places(f, body, &at);
+    if (f->rules.partial && !at.payload.p)
         return VWI_ENVELOPE_PLAIN;
-    judge_auth_data(&at, rules, &ret->auth, &flaws);
+    judge_auth_data(&at, &f->rules, &ret->auth, &flaws);
     flaws.payload_absent = !at.payload.p;
     flaws.payload_wrong = at.payload.p && at.payload.p[0] != '{';
     ret->payload = at.payload;
@@ -241,51 +273,69 @@ enum vwi_envelope_verdict vwi_envelope_parse(struct vwi_span body, const struct 
     return conclude(ret, &flaws, ret_body);
 }
 
+enum vwi_envelope_verdict vwi_envelope_parse(struct vwi_span body, const struct vwi_envelope_rules *rules,
+                                             struct vwi_envelope *ret, struct vwi_text *ret_body)
+{
+    struct vwi_envelope_feed f;
+    enum vwi_envelope_verdict verdict;
+
+    vwi_envelope_feed_init(&f, rules);
+    verdict = vwi_envelope_feed_end(&f, body.p, body.len, ret, ret_body);
+    vwi_envelope_feed_fini(&f);
+    return verdict;
+}
+
+bool vwi_envelope_feed_auth(const struct vwi_envelope_feed *f, const char *body, struct vwi_envelope *ret)
+{
+    struct flaws flaws = { 0 };
+    struct places at;
+
+    memset(ret, 0, sizeof *ret);
+    find_places(f, body, &at);
+    judge_auth_data(&at, &f->rules, &ret->auth, &flaws);
+    return ret->auth.present && !flaws.missing && !flaws.wrong && unescape_all(ret);
+}
+
+/* auth_data alone: told as the envelope's member is, one level further out. */
+static enum vwi_envelope_fed scan_auth_data(struct vwi_envelope_feed *f, struct vwi_span json)
+{
+    enum vwi_scan_told told;
+
+    while ((told = vwi_scan_run(&f->scan, json.p, json.len)) == VWI_SCAN_KEY || told == VWI_SCAN_VALUE) {
+        if (told == VWI_SCAN_KEY) {
+            struct vwi_scan_string key = vwi_scan_key(&f->scan, json.p);
+
+            f->param = vwi_param_find(&key);
+        } else if (f->scan.depth == 0) {
+            f->auth = vwi_scan_value(&f->scan);
+        } else if (f->scan.in_object && f->param >= 0) {
+            f->params[f->param] = vwi_scan_value(&f->scan);
+        }
+    }
+    return told == VWI_SCAN_NOMEM ? VWI_FED_NOMEM : told == VWI_SCAN_BAD || !vwi_scan_is_whole(&f->scan) ? VWI_FED_BAD : VWI_FED_MORE;
+}
+
 enum vwi_envelope_verdict vwi_auth_data_parse(struct vwi_span json, const struct vwi_envelope_rules *rules,
                                               struct vwi_envelope *ret, struct vwi_text *ret_body)
 {
     struct flaws flaws = { 0 };
-    struct places at = { 0 };
-    struct vwi_scan s;
+    struct vwi_envelope_feed f;
+    enum vwi_envelope_fed fed;
+    struct places at;
 
     memset(ret, 0, sizeof *ret);
-    vwi_scan_init(&s, json, rules->max_depth);
-    vwi_scan_space(&s);
-    if (!scan_auth_data(&s, &at))
-        return refuse_json(ret_body);
-    vwi_scan_space(&s);
-    if (s.p != s.end)
+    vwi_envelope_feed_init(&f, rules);
+    fed = scan_auth_data(&f, json);
+    if (fed == VWI_FED_MORE && !f.auth.to)
+        f.auth = (struct vwi_scan_range){ 0, json.len }; /* a number, which nothing ended */
+    find_places(&f, json.p, &at);
+    vwi_envelope_feed_fini(&f);
+    if (fed == VWI_FED_NOMEM)
+        return VWI_ENVELOPE_NOMEM;
+    if (fed == VWI_FED_BAD)
         return refuse_json(ret_body);
     judge_auth_data(&at, rules, &ret->auth, &flaws);
     return conclude(ret, &flaws, ret_body);
-}
-
-enum vwi_envelope_peek vwi_envelope_peek(struct vwi_span head, const struct vwi_envelope_rules *rules, struct vwi_envelope *ret)
-{
-    struct flaws flaws = { 0 };
-    struct places at = { 0 };
-    struct vwi_scan_string key;
-    struct vwi_scan s;
-    bool more = true, first = true;
-
-    memset(ret, 0, sizeof *ret);
-    vwi_scan_init(&s, head, rules->max_depth);
-    vwi_scan_space(&s);
-    if (s.p == s.end)
-        return VWI_PEEK_MORE;
-    if (!vwi_scan_object(&s))
-        return VWI_PEEK_NONE;
-    while (!at.auth.p) {
-        if (!vwi_scan_member(&s, first, &key, &more))
-            return VWI_PEEK_MORE;
-        if (!more || vwi_scan_string_is(&key, "payload", 7))
-            return VWI_PEEK_NONE;
-        if (!scan_member_value(&s, &key, &at))
-            return VWI_PEEK_MORE;
-        first = false;
-    }
-    judge_auth_data(&at, rules, &ret->auth, &flaws);
-    return ret->auth.present && !flaws.missing && !flaws.wrong && unescape_all(ret) ? VWI_PEEK_AUTH : VWI_PEEK_NONE;
 }
 
 void vwi_envelope_fini(struct vwi_envelope *envelope)

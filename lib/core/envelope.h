@@ -9,6 +9,8 @@
 #include <stdbool.h>
 
 #include "base/text.h"
+#include "core/auth_param.h"
+#include "core/scan.h"
 
 /* Bits of vwi_auth_data.has, in the order in which a refusal lists them. */
 #define VWI_AUTH_COST 1u
@@ -71,13 +73,34 @@ enum vwi_envelope_verdict vwi_auth_data_from_query(struct vwi_span query, const 
 bool vwi_query_without_auth(struct vwi_span query, struct vwi_text *out);
 void vwi_envelope_fini(struct vwi_envelope *envelope); /* accepts NULL and a zeroed struct */
 
-enum vwi_envelope_peek {
-    VWI_PEEK_MORE, /* cannot be said from so few bytes */
-    VWI_PEEK_AUTH, /* auth_data is complete and came before payload: *ret holds it */
-    VWI_PEEK_NONE  /* nothing to judge early: payload comes first, or this will be refused at the end */
+/*
+ * The same while the body arrives. Each byte is looked at once; the body may lie somewhere else at each call, since only places are
+ * kept. The verdict at the end is that of vwi_envelope_parse, whatever the pieces were.
+ */
+enum vwi_envelope_fed {
+    VWI_FED_MORE,
+    VWI_FED_AUTH, /* auth_data has ended, and no payload came before it: told as soon as that is so. Go on as after MORE */
+    VWI_FED_BAD,  /* whatever follows, this is no JSON or nested too deeply */
+    VWI_FED_NOMEM
 };
 
-/* The first bytes of a body that is still arriving. Fills only auth; *ret needs vwi_envelope_fini() after every answer. */
-enum vwi_envelope_peek vwi_envelope_peek(struct vwi_span head, const struct vwi_envelope_rules *rules, struct vwi_envelope *ret);
+struct vwi_envelope_feed { /* private to envelope.c */
+    struct vwi_envelope_rules rules;
+    struct vwi_scan_range auth, payload, session_id, params[VWI_PARAMS];
+    enum { VWI_MEMBER_OTHER, VWI_MEMBER_AUTH, VWI_MEMBER_PAYLOAD, VWI_MEMBER_SESSION } member; /* whose value is under way */
+    int param;         /* the same within auth_data, or -1 */
+    bool payload_seen; /* its key */
+    struct vwi_scan scan;
+};
+
+void vwi_envelope_feed_init(struct vwi_envelope_feed *f, const struct vwi_envelope_rules *rules);
+void vwi_envelope_feed_fini(struct vwi_envelope_feed *f); /* accepts NULL */
+/* body: the len bytes that have come so far, those of the calls before among them. */
+enum vwi_envelope_fed vwi_envelope_feed(struct vwi_envelope_feed *f, const char *body, size_t len);
+/* After AUTH: fills only auth; *ret needs vwi_envelope_fini() after either answer. False: malformed (or no memory), which the end tells. */
+bool vwi_envelope_feed_auth(const struct vwi_envelope_feed *f, const char *body, struct vwi_envelope *ret);
+/* No more will come. As vwi_envelope_parse. */
+enum vwi_envelope_verdict vwi_envelope_feed_end(struct vwi_envelope_feed *f, const char *body, size_t len, struct vwi_envelope *ret,
+                                                struct vwi_text *ret_body);
 
 #endif

@@ -311,12 +311,11 @@ struct vwi_span vwi_payload_unwrap(struct vwi_span payload)
 
 bool vwi_json_valid(struct vwi_span json, int max_depth)
 {
-    struct vwi_span value;
     struct vwi_scan s;
+    bool valid;
 
-    vwi_scan_init(&s, json, max_depth);
-    if (!vwi_scan_value(&s, &value))
-        return false;
-    vwi_scan_space(&s);
-    return s.p == s.end;
+    vwi_scan_init(&s, max_depth, -1);
+    valid = vwi_scan_run(&s, json.p, json.len) == VWI_SCAN_MORE && vwi_scan_is_whole(&s);
+    vwi_scan_fini(&s);
+    return valid;
 }

@@ -1,51 +1,203 @@
 /*
- * The scanner. Long strings are what a large payload consists of (base64, prompts), so their plain part is taken eight bytes at a
- * time in ordinary integer arithmetic. Open brackets are kept as one bit each: an object or a list.
+ * The scanner is a machine of states between the bytes. Each step takes as much as its state can: a whole string, a whole number;
+ * only a token that the end of the bytes cuts leaves the machine inside of it. An escape or a character that is cut is not taken
+ * before it is whole, but refused as soon as it cannot become one.
  */
 #include "core/scan.h"
 
-#include <stdint.h>
 #include <string.h>
 
-#define EVERY(byte) (UINT64_C(0x0101010101010101) * (byte))
-#define TOP_BITS EVERY(0x80)
+#include "base/mem.h"
+#include "core/scan_bytes.h"
 
-/* What ends the plain part of a string. */
-static bool is_special(unsigned char c) { return c < 0x20 || c == '"' || c == '\\' || c >= 0x80; }
-static bool is_digit(char c) { return c >= '0' && c <= '9'; }
+enum state {
+    AT_VALUE,
+    AT_FIRST_VALUE, /* of a list: or its end */
+    AT_FIRST_KEY,   /* of an object: or its end */
+    AT_KEY,
+    AT_COLON,
+    AT_NEXT, /* behind a value: a comma, a closing bracket, or the end of the text */
+    IN_STRING,
+    IN_KEY,
+    IN_WORD,
+    IN_NUMBER_MINUS,
+    IN_NUMBER_ZERO,
+    IN_NUMBER_INTEGER,
+    IN_NUMBER_POINT,
+    IN_NUMBER_FRACTION,
+    IN_NUMBER_E,
+    IN_NUMBER_SIGN,
+    IN_NUMBER_EXPONENT,
+    STOPPED /* told stays what it is */
+};
 
-/*
- * Non-zero if one of the eight bytes is special. A borrow may mark the byte after a special one too, so only the first mark is
- * certain; bytes beyond ASCII are marked as they are, which makes the usual `& ~x` needless.
- */
-static uint64_t marks(const char *p)
+void vwi_scan_init(struct vwi_scan *s, int max_depth, int tell)
 {
-    uint64_t x;
-
-    memcpy(&x, p, sizeof x);
-    return ((x - EVERY(0x20)) | ((x ^ EVERY('"')) - EVERY(1)) | ((x ^ EVERY('\\')) - EVERY(1)) | x) & TOP_BITS;
+    s->at = 0;
+    s->depth = 0;
+    s->max_depth = max_depth < VWI_SCAN_DEPTH_MAX ? max_depth : VWI_SCAN_DEPTH_MAX;
+    s->tell = tell;
+    s->in_object = s->escaped = false;
+    s->state = AT_VALUE;
+    s->told = VWI_SCAN_GOING;
+    s->key = (struct vwi_scan_range){ 0, 0 };
+    s->word = NULL;
+    s->far = NULL;
 }
 
-static const char *skip_plain(const char *p, const char *end)
+void vwi_scan_fini(struct vwi_scan *s)
 {
-    while (end - p >= 32 && !(marks(p) | marks(p + 8) | marks(p + 16) | marks(p + 24)))
-        p += 32;
-    while (end - p >= 8) {
-        uint64_t m = marks(p);
+    vwi_free(s->far);
+    s->far = NULL;
+}
 
-        if (m) {
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-            return p + (__builtin_ctzll(m) >> 3);
-#else
-            break;
-#endif
-        }
-        p += 8;
-    }
-    while (p < end && !is_special((unsigned char)*p))
-        p++;
+static const char *stop(struct vwi_scan *s, const char *p, enum vwi_scan_told told)
+{
+    s->state = STOPPED;
+    s->told = (unsigned char)told;
     return p;
 }
+
+static const char *refuse(struct vwi_scan *s, const char *p) { return stop(s, p, VWI_SCAN_BAD); }
+
+/* ---- values ---- */
+
+static inline const char *end_value(struct vwi_scan *s, const char *p)
+{
+    s->state = AT_NEXT;
+    if (s->depth <= s->tell)
+        s->told = VWI_SCAN_VALUE;
+    return p;
+}
+
+/* The word with the bit of this level; NULL: no memory. */
+static uint64_t *word_of(struct vwi_scan *s, int level)
+{
+    if (level < VWI_SCAN_NEAR_WORDS * 64)
+        return &s->near[level >> 6];
+    if (!s->far)
+        s->far = vwi_alloc(VWI_SCAN_FAR_WORDS * sizeof *s->far);
+    return s->far ? &s->far[(level >> 6) - VWI_SCAN_NEAR_WORDS] : NULL;
+}
+
+static const char *open_container(struct vwi_scan *s, const char *p)
+{
+    uint64_t bit = UINT64_C(1) << (s->depth & 63), *word;
+
+    if (s->depth >= s->max_depth)
+        return refuse(s, p);
+    word = word_of(s, s->depth);
+    if (!word)
+        return stop(s, p, VWI_SCAN_NOMEM);
+    if (bit == 1)
+        *word = 0;
+    s->in_object = *p == '{';
+    *word = s->in_object ? *word | bit : *word & ~bit;
+    s->depth++;
+    s->state = s->in_object ? AT_FIRST_KEY : AT_FIRST_VALUE;
+    return p + 1;
+}
+
+static inline const char *close_container(struct vwi_scan *s, const char *p)
+{
+    int outer = --s->depth - 1;
+
+    s->in_object = outer >= 0 && *word_of(s, outer) >> (outer & 63) & 1;
+    return end_value(s, p + 1);
+}
+
+static const char *take_word(struct vwi_scan *s, const char *p, const char *end)
+{
+    const char *word = s->word;
+
+    while (p < end && *word && *p == *word)
+        p++, word++;
+    s->word = word;
+    if (!*word)
+        return end_value(s, p);
+    return p < end ? refuse(s, p) : p;
+}
+
+static const char *begin_word(struct vwi_scan *s, const char *p, const char *end, const char *word)
+{
+    s->word = word;
+    s->state = IN_WORD;
+    return take_word(s, p, end);
+}
+
+/* ---- numbers ---- */
+
+/* The state behind one more byte; AT_NEXT: the byte is behind the number; STOPPED: no number. */
+static enum state number_step(enum state state, char c)
+{
+    bool digit = vwi_scan_is_digit(c), e = c == 'e' || c == 'E';
+
+    switch (state) {
+    case IN_NUMBER_MINUS: return c == '0' ? IN_NUMBER_ZERO : digit ? IN_NUMBER_INTEGER : STOPPED;
+    case IN_NUMBER_ZERO: return c == '.' ? IN_NUMBER_POINT : e ? IN_NUMBER_E : AT_NEXT;
+    case IN_NUMBER_INTEGER: return digit ? state : c == '.' ? IN_NUMBER_POINT : e ? IN_NUMBER_E : AT_NEXT;
+    case IN_NUMBER_POINT: return digit ? IN_NUMBER_FRACTION : STOPPED;
+    case IN_NUMBER_FRACTION: return digit ? state : e ? IN_NUMBER_E : AT_NEXT;
+    case IN_NUMBER_E: return c == '+' || c == '-' ? IN_NUMBER_SIGN : digit ? IN_NUMBER_EXPONENT : STOPPED;
+    case IN_NUMBER_SIGN: return digit ? IN_NUMBER_EXPONENT : STOPPED;
+    default: return digit ? state : AT_NEXT;
+    }
+}
+
+static const char *take_number(struct vwi_scan *s, const char *p, const char *end)
+{
+    for (; p < end; p++) {
+        enum state next = number_step(s->state, *p);
+
+        if (next == AT_NEXT)
+            return end_value(s, p);
+        if (next == STOPPED)
+            return refuse(s, p);
+        s->state = (unsigned char)next;
+    }
+    return p;
+}
+
+const char *vwi_scan_skip_number(const char *p, const char *end)
+{
+    const char *digits;
+
+    if (p < end && *p == '-')
+        p++;
+    if (p == end || !vwi_scan_is_digit(*p))
+        return NULL;
+    p = *p == '0' ? p + 1 : vwi_scan_skip_digits(p, end);
+    if (p < end && *p == '.') {
+        digits = p + 1;
+        p = vwi_scan_skip_digits(digits, end);
+        if (p == digits)
+            return NULL;
+    }
+    if (p < end && (*p == 'e' || *p == 'E')) {
+        digits = p + 1;
+        if (digits < end && (*digits == '+' || *digits == '-'))
+            digits++;
+        p = vwi_scan_skip_digits(digits, end);
+        if (p == digits)
+            return NULL;
+    }
+    return p;
+}
+
+/* In one go where the number's end is among the bytes; else byte by byte, which also finds the one that is wrong. */
+static inline const char *begin_number(struct vwi_scan *s, const char *p, const char *end)
+{
+    const char *after = vwi_scan_skip_number(p, end);
+
+    if (after && after < end)
+        return end_value(s, after);
+    if (*p != '-' && !vwi_scan_is_digit(*p))
+        return refuse(s, p);
+    s->state = *p == '-' ? IN_NUMBER_MINUS : *p == '0' ? IN_NUMBER_ZERO : IN_NUMBER_INTEGER;
+    return take_number(s, p + 1, end);
+}
+
+/* ---- strings ---- */
 
 static bool is_tail(char c) { return ((unsigned char)c & 0xc0) == 0x80; }
 
@@ -76,21 +228,51 @@ size_t vwi_scan_utf8(const char *p, const char *end, unsigned *ret_point)
     return *ret_point >= 0x10000 && *ret_point <= 0x10ffff ? 4 : 0;
 }
 
-/* Behind the escape whose backslash is at p, or NULL. Surrogates need no partner: RFC 8259 leaves them alone. */
+/* May these bytes, which are no character, become one with the bytes to come? The second byte decides about overlong and the like. */
+static bool begins_utf8(const char *p, const char *end)
+{
+    unsigned char first = (unsigned char)p[0], second = end - p > 1 ? (unsigned char)p[1] : 0;
+    unsigned char low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80, high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf;
+    int len = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2, i;
+
+    if (first < 0xc2 || first > 0xf4 || end - p >= len || (end - p > 1 && (second < low || second > high)))
+        return false;
+    for (i = 2; i < end - p; i++) {
+        if (!is_tail(p[i]))
+            return false;
+    }
+    return true;
+}
+
+/* The same for an escape, whose backslash is at p. */
+static bool begins_escape(const char *p, const char *end)
+{
+    char digits[4] = { '0', '0', '0', '0' };
+
+    if (end - p < 2)
+        return true;
+    if (p[1] != 'u' || end - p >= 6)
+        return false;
+    memcpy(digits, p + 2, (size_t)(end - p) - 2);
+    return vwi_scan_hex4(digits, digits + 4) >= 0;
+}
+
+/* Behind the escape whose backslash is at p; p: it is cut short or none. Surrogates need no partner: RFC 8259 leaves them alone. */
 static const char *skip_escape(const char *p, const char *end)
 {
     if (end - p < 2)
-        return NULL;
+        return p;
     switch (p[1]) {
     case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't':
         return p + 2;
     case 'u':
-        return vwi_scan_hex4(p + 2, end) < 0 ? NULL : p + 6;
+        return vwi_scan_hex4(p + 2, end) < 0 ? p : p + 6;
     default:
-        return NULL;
+        return p;
     }
 }
 
+/* Behind the characters beyond ASCII at p; p: the first is cut short or none. */
 static const char *skip_beyond_ascii(const char *p, const char *end)
 {
     unsigned point;
@@ -99,238 +281,176 @@ static const char *skip_beyond_ascii(const char *p, const char *end)
         size_t len = vwi_scan_utf8(p, end, &point);
 
         if (!len)
-            return NULL;
+            break;
         p += len;
     }
     return p;
 }
 
-void vwi_scan_init(struct vwi_scan *s, struct vwi_span json, int max_depth)
+/* At a byte of a string that neither goes on as it is nor ends it. */
+static const char *take_special(struct vwi_scan *s, const char *p, const char *end)
 {
-    s->p = json.p ? json.p : "";
-    s->end = s->p + (json.p ? json.len : 0);
-    s->depth = 0;
-    s->max_depth = max_depth < VWI_SCAN_DEPTH_MAX ? max_depth : VWI_SCAN_DEPTH_MAX;
+    bool escape = *p == '\\';
+    const char *after;
+
+    if (!escape && (unsigned char)*p < 0x80)
+        return refuse(s, p);
+    s->escaped = s->escaped || escape;
+    after = escape ? skip_escape(p, end) : skip_beyond_ascii(p, end);
+    if (after != p)
+        return after;
+    if (escape ? !begins_escape(p, end) : !begins_utf8(p, end))
+        return refuse(s, p);
+    s->told = VWI_SCAN_MORE;
+    return p;
 }
 
-void vwi_scan_space(struct vwi_scan *s)
+/* The place behind the closing quote, else where the bytes end or what stopped it, and then *ret_closed is false. */
+static inline const char *skip_string(struct vwi_scan *s, const char *p, const char *end, bool *ret_closed)
 {
-    while (s->p < s->end && (*s->p == ' ' || *s->p == '\n' || *s->p == '\r' || *s->p == '\t'))
-        s->p++;
-}
-
-bool vwi_scan_take(struct vwi_scan *s, char c)
-{
-    if (s->p == s->end || *s->p != c)
-        return false;
-    s->p++;
-    return true;
-}
-
-bool vwi_scan_string(struct vwi_scan *s, struct vwi_scan_string *ret)
-{
-    const char *p = s->p, *end = s->end, *start;
-
-    if (p == end || *p != '"')
-        return false;
-    start = ++p;
-    ret->escaped = false;
     for (;;) {
-        p = skip_plain(p, end);
-        if (p == end)
-            return false;
-        if (*p == '"')
-            break;
-        if (*p == '\\') {
-            ret->escaped = true;
-            p = skip_escape(p, end);
-        } else {
-            p = (unsigned char)*p >= 0x80 ? skip_beyond_ascii(p, end) : NULL;
-        }
-        if (!p)
-            return false;
+        p = vwi_scan_skip_plain(p, end);
+        *ret_closed = p < end && *p == '"';
+        if (p == end || *ret_closed)
+            return p + *ret_closed;
+        p = take_special(s, p, end);
+        if (s->told)
+            return p;
     }
-    ret->raw.p = start;
-    ret->raw.len = (size_t)(p - start);
-    s->p = p + 1;
-    return true;
 }
 
-static const char *skip_digits(const char *p, const char *end)
+static inline const char *take_string(struct vwi_scan *s, const char *p, const char *end)
 {
-    while (p < end && is_digit(*p))
-        p++;
+    bool closed;
+
+    p = skip_string(s, p, end, &closed);
+    return closed ? end_value(s, p) : p;
+}
+
+static inline const char *take_key(struct vwi_scan *s, const char *text, const char *p, const char *end)
+{
+    bool closed;
+
+    p = skip_string(s, p, end, &closed);
+    if (!closed)
+        return p;
+    s->key.to = (size_t)(p - text) - 1;
+    s->state = AT_COLON;
+    if (s->depth <= s->tell)
+        s->told = VWI_SCAN_KEY;
     return p;
 }
 
-/* Behind the number at p, or NULL. */
-static const char *skip_number(const char *p, const char *end)
+/* ---- the machine; every step begins with p < end ---- */
+
+static inline const char *begin_value(struct vwi_scan *s, const char *text, const char *p, const char *end)
 {
-    const char *digits;
-
-    if (p < end && *p == '-')
-        p++;
-    if (p == end || !is_digit(*p))
-        return NULL;
-    p = *p == '0' ? p + 1 : skip_digits(p, end);
-    if (p < end && *p == '.') {
-        digits = p + 1;
-        p = skip_digits(digits, end);
-        if (p == digits)
-            return NULL;
-    }
-    if (p < end && (*p == 'e' || *p == 'E')) {
-        digits = p + 1;
-        if (digits < end && (*digits == '+' || *digits == '-'))
-            digits++;
-        p = skip_digits(digits, end);
-        if (p == digits)
-            return NULL;
-    }
-    return p;
-}
-
-static bool take_word(struct vwi_scan *s, const char *word, size_t len)
-{
-    if ((size_t)(s->end - s->p) < len || memcmp(s->p, word, len) != 0)
-        return false;
-    s->p += len;
-    return true;
-}
-
-/* A value without members or entries; s->p < s->end. */
-static bool take_scalar(struct vwi_scan *s)
-{
-    struct vwi_scan_string str;
-    const char *p;
-
-    switch (*s->p) {
+    if (s->depth <= VWI_SCAN_TELL_MAX)
+        s->starts[s->depth] = (size_t)(p - text);
+    switch (*p) {
     case '"':
-        return vwi_scan_string(s, &str);
+        s->state = IN_STRING;
+        return take_string(s, p + 1, end);
+    case '{': case '[':
+        return open_container(s, p);
     case 't':
-        return take_word(s, "true", 4);
+        return begin_word(s, p, end, "true");
     case 'f':
-        return take_word(s, "false", 5);
+        return begin_word(s, p, end, "false");
     case 'n':
-        return take_word(s, "null", 4);
+        return begin_word(s, p, end, "null");
     default:
-        p = skip_number(s->p, s->end);
-        if (!p)
-            return false;
-        s->p = p;
-        return true;
+        return begin_number(s, p, end);
     }
 }
 
-static bool take_key(struct vwi_scan *s, struct vwi_scan_string *ret)
+static inline const char *begin_key(struct vwi_scan *s, const char *text, const char *p, const char *end)
 {
-    vwi_scan_space(s);
-    if (!vwi_scan_string(s, ret))
-        return false;
-    vwi_scan_space(s);
-    if (!vwi_scan_take(s, ':'))
-        return false;
-    vwi_scan_space(s);
-    return true;
+    if (*p != '"')
+        return refuse(s, p);
+    s->key.from = (size_t)(p + 1 - text);
+    s->escaped = false;
+    s->state = IN_KEY;
+    return take_key(s, text, p + 1, end);
 }
 
-/* One bit for each open bracket, the outermost first: set for an object. */
-struct nest {
-    uint64_t bits[(VWI_SCAN_DEPTH_MAX + 63) / 64];
-    int base; /* depth of the cursor before the outermost */
-};
-
-static bool in_object(const struct nest *n, const struct vwi_scan *s)
+static inline const char *take_next(struct vwi_scan *s, const char *p)
 {
-    int level = s->depth - n->base - 1;
-
-    return n->bits[level >> 6] >> (level & 63) & 1;
-}
-
-/* Takes the bracket at the cursor, and its partner if it is empty. */
-static bool open_bracket(struct nest *n, struct vwi_scan *s, bool *ret_empty)
-{
-    bool object = *s->p == '{';
-    int level = s->depth - n->base;
-    struct vwi_scan_string key;
-
-    if (s->depth >= s->max_depth)
-        return false;
-    s->p++;
-    s->depth++;
-    if ((level & 63) == 0)
-        n->bits[level >> 6] = 0;
-    n->bits[level >> 6] &= ~(UINT64_C(1) << (level & 63));
-    n->bits[level >> 6] |= (uint64_t)object << (level & 63);
-    vwi_scan_space(s);
-    *ret_empty = vwi_scan_take(s, object ? '}' : ']');
-    if (*ret_empty)
-        s->depth--;
-    return *ret_empty || !object || take_key(s, &key);
-}
-
-/* Behind a value: takes closing brackets and then, unless all are closed, the comma and what leads to the next value. */
-static bool go_on(const struct nest *n, struct vwi_scan *s)
-{
-    struct vwi_scan_string key;
-
-    while (s->depth > n->base) {
-        bool object = in_object(n, s);
-
-        vwi_scan_space(s);
-        if (vwi_scan_take(s, ','))
-            return !object || take_key(s, &key);
-        if (!vwi_scan_take(s, object ? '}' : ']'))
-            return false;
-        s->depth--;
+    if (*p == ',' && s->depth) {
+        s->state = s->in_object ? AT_KEY : AT_VALUE;
+        return p + 1;
     }
-    return true;
+    return s->depth && *p == (s->in_object ? '}' : ']') ? close_container(s, p) : refuse(s, p);
 }
 
-bool vwi_scan_value(struct vwi_scan *s, struct vwi_span *ret)
+static const char *take_colon(struct vwi_scan *s, const char *p)
 {
-    struct nest n;
-    const char *start;
-    bool empty;
-
-    n.base = s->depth;
-    vwi_scan_space(s);
-    start = s->p;
-    do {
-        vwi_scan_space(s);
-        if (s->p == s->end)
-            return false;
-        if (*s->p == '{' || *s->p == '[') {
-            if (!open_bracket(&n, s, &empty))
-                return false;
-            if (!empty)
-                continue;
-        } else if (!take_scalar(s)) {
-            return false;
-        }
-        if (!go_on(&n, s))
-            return false;
-    } while (s->depth > n.base);
-    ret->p = start;
-    ret->len = (size_t)(s->p - start);
-    return true;
+    if (*p != ':')
+        return refuse(s, p);
+    s->state = AT_VALUE;
+    return p + 1;
 }
 
-bool vwi_scan_object(struct vwi_scan *s)
+static const char *between_tokens(struct vwi_scan *s, const char *text, const char *p, const char *end)
 {
-    if (s->depth >= s->max_depth || !vwi_scan_take(s, '{'))
-        return false;
-    s->depth++;
-    return true;
-}
-
-bool vwi_scan_member(struct vwi_scan *s, bool first, struct vwi_scan_string *ret_key, bool *ret_more)
-{
-    vwi_scan_space(s);
-    *ret_more = !vwi_scan_take(s, '}');
-    if (!*ret_more) {
-        s->depth--;
-        return true;
+    p = vwi_scan_skip_space(p, end);
+    if (p == end)
+        return p;
+    switch (s->state) {
+    case AT_FIRST_VALUE:
+        return *p == ']' ? close_container(s, p) : begin_value(s, text, p, end);
+    case AT_VALUE:
+        return begin_value(s, text, p, end);
+    case AT_FIRST_KEY:
+        return *p == '}' ? close_container(s, p) : begin_key(s, text, p, end);
+    case AT_KEY:
+        return begin_key(s, text, p, end);
+    case AT_COLON:
+        return take_colon(s, p);
+    default:
+        return take_next(s, p);
     }
-    return (first || vwi_scan_take(s, ',')) && take_key(s, ret_key);
+}
+
+static const char *inside_token(struct vwi_scan *s, const char *text, const char *p, const char *end)
+{
+    switch (s->state) {
+    case IN_STRING:
+        return take_string(s, p, end);
+    case IN_KEY:
+        return take_key(s, text, p, end);
+    case IN_WORD:
+        return take_word(s, p, end);
+    default:
+        return take_number(s, p, end);
+    }
+}
+
+enum vwi_scan_told vwi_scan_run(struct vwi_scan *s, const char *text, size_t len)
+{
+    const char *p = text, *end = text;
+
+    if (s->state == STOPPED)
+        return s->told;
+    s->told = VWI_SCAN_GOING;
+    if (len > s->at) { /* else text may be NULL */
+        p = text + s->at;
+        end = text + len;
+        if (s->state >= IN_STRING)
+            p = inside_token(s, text, p, end);
+        while (p < end && s->told == VWI_SCAN_GOING)
+            p = s->state < IN_STRING ? between_tokens(s, text, p, end) : inside_token(s, text, p, end);
+        s->at = (size_t)(p - text);
+    }
+    return s->told == VWI_SCAN_GOING ? VWI_SCAN_MORE : (enum vwi_scan_told)s->told;
+}
+
+bool vwi_scan_is_whole(const struct vwi_scan *s)
+{
+    switch (s->state) {
+    case IN_NUMBER_ZERO: case IN_NUMBER_INTEGER: case IN_NUMBER_FRACTION: case IN_NUMBER_EXPONENT: case AT_NEXT:
+        return s->depth == 0;
+    default:
+        return false;
+    }
 }

@@ -1,21 +1,21 @@
 /*
- * JSON in place: a cursor over bytes that checks RFC 8259 and UTF-8 in one pass and builds nothing.
- * Every function leaves the cursor behind what it took, or returns false: the text is not JSON and the cursor is of no more use.
+ * JSON in place, also while it arrives: one pass over the bytes that checks RFC 8259 and UTF-8, builds nothing and stops at any
+ * byte. The text may be somewhere else at each call, so that all places are offsets; what was taken is not looked at again.
+ * Keys and values in the outermost containers are told to the caller, who keeps what he knows.
  */
 #ifndef VWI_CORE_SCAN_H
 #define VWI_CORE_SCAN_H
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/text.h"
 
 #define VWI_SCAN_DEPTH_MAX 10000 /* a higher max_depth is read as this */
-
-struct vwi_scan {
-    const char *p, *end;
-    int depth, max_depth; /* containers open now, and at most: `[[]]` has depth 2 */
-};
+#define VWI_SCAN_TELL_MAX 2      /* a higher tell is not allowed */
+#define VWI_SCAN_NEAR_WORDS 8
+#define VWI_SCAN_FAR_WORDS ((VWI_SCAN_DEPTH_MAX + 63) / 64 - VWI_SCAN_NEAR_WORDS)
 
 /* A string as it stands between its quotes. */
 struct vwi_scan_string {
@@ -23,21 +23,54 @@ struct vwi_scan_string {
     bool escaped; /* holds a backslash: raw is not its value */
 };
 
-void vwi_scan_init(struct vwi_scan *s, struct vwi_span json, int max_depth);
-void vwi_scan_space(struct vwi_scan *s);
-bool vwi_scan_take(struct vwi_scan *s, char c); /* this byte and no other */
-bool vwi_scan_string(struct vwi_scan *s, struct vwi_scan_string *ret);
-bool vwi_scan_value(struct vwi_scan *s, struct vwi_span *ret); /* any value; ret without the space around it */
+/* Bytes of the text; a value ends behind its first byte, so to == 0 is one that is not there. */
+struct vwi_scan_range {
+    size_t from, to;
+};
 
-/*
- * An object member by member: vwi_scan_object() takes the brace, then vwi_scan_member() until *ret_more is false. While it is
- * true the cursor stands at the member's value, which the caller takes before the next call.
- */
-bool vwi_scan_object(struct vwi_scan *s);
-bool vwi_scan_member(struct vwi_scan *s, bool first, struct vwi_scan_string *ret_key, bool *ret_more);
+struct vwi_scan {
+    size_t at;                /* bytes taken */
+    int depth, max_depth;     /* containers open now, and at most: `[[]]` has depth 2 */
+    int tell;                 /* what is at this depth or further out is told; -1: nothing. May change between calls */
+    bool in_object, escaped;  /* the innermost open container is an object; the key holds a backslash */
+    unsigned char state, told;
+    struct vwi_scan_range key;            /* of VWI_SCAN_KEY, without the quotes */
+    size_t starts[VWI_SCAN_TELL_MAX + 1]; /* by depth: where the value begins that is under way or was told */
+    const char *word;                     /* the rest of true, false or null */
+    uint64_t near[VWI_SCAN_NEAR_WORDS];   /* one bit for each open container, set for an object */
+    uint64_t *far;                        /* of those beyond 512, allocated when needed */
+};
+
+enum vwi_scan_told {
+    VWI_SCAN_GOING, /* never returned */
+    VWI_SCAN_MORE,  /* all bytes are taken, or wait for the end of their escape or character */
+    VWI_SCAN_KEY,   /* a key in the container `depth`: key and escaped; the value has not begun */
+    VWI_SCAN_VALUE, /* the value from starts[depth] to `at` has ended; depth is that of the container around it */
+    VWI_SCAN_BAD,   /* the byte at `at`, or in the escape or character there, makes this no JSON or too deep; for good */
+    VWI_SCAN_NOMEM  /* for good */
+};
+
+void vwi_scan_init(struct vwi_scan *s, int max_depth, int tell);
+/* text: len bytes, of which those taken are the same as before. */
+enum vwi_scan_told vwi_scan_run(struct vwi_scan *s, const char *text, size_t len);
+/* There is no more: was that one JSON text? To be asked after MORE. A number that ends here is not told before. */
+bool vwi_scan_is_whole(const struct vwi_scan *s);
+void vwi_scan_fini(struct vwi_scan *s);
+
+static inline struct vwi_scan_range vwi_scan_value(const struct vwi_scan *s)
+{
+    return (struct vwi_scan_range){ s->starts[s->depth], s->at };
+}
+
+static inline struct vwi_scan_string vwi_scan_key(const struct vwi_scan *s, const char *text)
+{
+    return (struct vwi_scan_string){ { text + s->key.from, s->key.to - s->key.from }, s->escaped };
+}
 
 /* A number token to the nearest double whatever the locale; too large is infinite. False: not a JSON number, *ret untouched. */
 bool vwi_scan_number(struct vwi_span token, double *ret);
+/* Behind the number at p; NULL: none is there. What follows it is not looked at. */
+const char *vwi_scan_skip_number(const char *p, const char *end);
 
 /* What follows is for strings that were checked; on others it is only safe. */
 

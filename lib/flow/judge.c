@@ -29,6 +29,8 @@ static bool refuse_as_platform(struct vwi_request *rq, enum vwi_reason reason, c
     return false;
 }
 
+#define EARLY_BYTES (1024 * 1024) /* a body beyond this is judged as soon as its credentials are there (design.md 7) */
+
 static bool envelope_verdict(struct vwi_request *rq, enum vwi_envelope_verdict verdict, struct vwi_text *json)
 {
     bool ok = verdict == VWI_ENVELOPE_OK;
@@ -132,12 +134,63 @@ bool vwi_judge_body(struct vwi_request *rq)
     rq->body = vwi_exchange_body(rq->ex);
     if (rq->form == VWI_FORM_ENVELOPE) {
         rq->enveloped = true;
-        return envelope_verdict(rq, vwi_envelope_parse(rq->body, &rules, &rq->envelope, &answer), &answer);
+        return envelope_verdict(rq,
+                                rq->feed ? vwi_envelope_feed_end(rq->feed, rq->body.p, rq->body.len, &rq->envelope, &answer)
+                                         : vwi_envelope_parse(rq->body, &rules, &rq->envelope, &answer),
+                                &answer);
     }
     if (rq->form == VWI_FORM_LOOSE && !read_loose(rq, &rules))
         return false;
     rq->is_json = !rq->enveloped && (conf->parser || reads_json(&conf->workload)) && vwi_json_valid(rq->body, auth->json_max_depth);
     return true;
+}
+
+/* auth_data of a large envelope, before its payload has come: is it worth waiting for? What is malformed is left to the end. */
+static bool judge_early(struct vwi_request *rq, struct vwi_span body)
+{
+    int64_t length = vwi_exchange_length(rq->ex);
+    bool good = true;
+
+    if (length < 0 ? body.len <= EARLY_BYTES : length <= EARLY_BYTES)
+        return true; /* of unknown length: again when more has come */
+    rq->early = false;
+    if (vwi_envelope_feed_auth(rq->feed, body.p, &rq->envelope))
+        good = vwi_judge_signature(rq);
+    vwi_envelope_fini(&rq->envelope);
+    memset(&rq->envelope, 0, sizeof rq->envelope);
+    return good;
+}
+
+bool vwi_judge_arriving(struct vwi_request *rq)
+{
+    struct vwi_envelope_rules rules = { rq->desk->auth->json_max_depth, false };
+    struct vwi_span body = vwi_exchange_body(rq->ex);
+    struct vwi_text answer = VWI_TEXT_INIT;
+    enum vwi_envelope_fed fed;
+
+    if (rq->form != VWI_FORM_ENVELOPE)
+        return true;
+    if (!rq->feed) {
+        rq->feed = vwi_alloc(sizeof *rq->feed);
+        if (!rq->feed)
+            return vwi_judge_refuse(rq, VWI_REASON_INTERNAL, NULL);
+        vwi_envelope_feed_init(rq->feed, &rules);
+    }
+    while ((fed = vwi_envelope_feed(rq->feed, body.p, body.len)) == VWI_FED_AUTH)
+        rq->early = true;
+    if (fed == VWI_FED_BAD || fed == VWI_FED_NOMEM)
+        return envelope_verdict(rq, vwi_envelope_feed_end(rq->feed, body.p, body.len, &rq->envelope, &answer), &answer);
+    return !rq->early || judge_early(rq, body);
+}
+
+void vwi_judge_forget(struct vwi_request *rq)
+{
+    vwi_envelope_feed_fini(rq->feed);
+    vwi_free(rq->feed);
+    rq->feed = NULL;
+    vwi_envelope_fini(&rq->envelope);
+    vwi_text_fini(&rq->auth_json);
+    vwi_plugin_free(rq->parsed);
 }
 
 /* Types of which no payload is JSON; anything else might be, whatever it says (curl -d calls it a form). */

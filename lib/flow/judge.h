@@ -17,6 +17,10 @@ bool vwi_judge_session(struct vwi_request *rq);     /* 6 */
 bool vwi_judge_payload(struct vwi_request *rq);     /* 7; body becomes what the model gets */
 void vwi_judge_weigh(struct vwi_request *rq);       /* 8; cannot fail */
 
+/* An envelope of which not all has arrived: what can be said of it already. False: refused. */
+bool vwi_judge_arriving(struct vwi_request *rq);
+void vwi_judge_forget(struct vwi_request *rq); /* frees what judging kept */
+
 /* May the body go to the model as it comes? Only where nothing here has to read it. */
 bool vwi_judge_can_stream(const struct vwi_request *rq);
 

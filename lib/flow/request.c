@@ -68,9 +68,7 @@ static void free_request(struct vwi_request *rq)
     struct vwi_desk *desk = rq->desk;
 
     vwi_list_del(&rq->node);
-    vwi_envelope_fini(&rq->envelope);
-    vwi_text_fini(&rq->auth_json);
-    vwi_plugin_free(rq->parsed);
+    vwi_judge_forget(rq);
     vwi_free(rq);
     if (vwi_list_empty(&desk->own.requests) && desk->on_idle)
         desk->on_idle(desk->on_idle_arg);
@@ -154,7 +152,7 @@ static void on_client_done(void *user, bool gone)
     free_request(rq);
 }
 
-static void judge(struct vwi_request *rq);
+static void take_in(struct vwi_request *rq);
 
 static void on_client_body(void *user)
 {
@@ -162,8 +160,8 @@ static void on_client_body(void *user)
 
     if (rq->relay)
         vwi_relay_body(rq->relay);
-    else if (rq->state == VWI_REQUEST_JUDGING && vwi_exchange_whole(rq->ex))
-        judge(rq);
+    else if (rq->state == VWI_REQUEST_JUDGING)
+        take_in(rq);
 }
 
 static const struct vwi_exchange_events client_events = { on_client_drained, on_client_done, on_client_body };
@@ -393,6 +391,13 @@ static void judge(struct vwi_request *rq)
         take_turn(rq);
 }
 
+/* More of a body that is collected. */
+static void take_in(struct vwi_request *rq)
+{
+    if (vwi_judge_arriving(rq) && vwi_exchange_whole(rq->ex))
+        judge(rq);
+}
+
 void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex)
 {
     struct vwi_handler *handler;
@@ -426,6 +431,7 @@ void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex)
         judge(rq);
     } else {
         vwi_exchange_collect(ex); /* goes on in on_client_body */
+        take_in(rq);
     }
 }
 

@@ -31,10 +31,12 @@ struct vwi_request {
     struct vwi_envelope envelope;
     struct vwi_span body; /* for the model; empty when it is streamed */
     void *parsed;         /* owns body when the parser made a new one */
+    struct vwi_envelope_feed *feed; /* while an envelope arrives that is too large to wait for */
     struct vwi_text auth_json; /* of X-Vast-Auth, which the envelope's spans point into */
     struct vwi_work work;
     enum vwi_request_state state;
     enum vwi_request_form form;
+    bool early;     /* the credentials of an arriving envelope are there, and not judged yet */
     bool enveloped; /* the body was an envelope: the payload alone goes to the model */
     bool is_json;   /* a plain body that a calculator or parser may read */
     bool streamed;  /* the body goes to the model as it comes, from the turn on */

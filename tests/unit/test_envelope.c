@@ -279,32 +279,96 @@ START_TEST(query_form_refuses_as_the_envelope_does)
 }
 END_TEST
 
-START_TEST(auth_data_is_judged_early_only_before_the_payload)
+/* What is told after the head, and at which byte at the latest. */
+START_TEST(auth_data_is_told_as_soon_as_it_is_complete)
 {
     static const struct {
         struct vwi_span head;
-        enum vwi_envelope_peek peek;
+        enum vwi_envelope_fed told;
+        bool good;
     } cases[] = {
-        { SPAN(""), VWI_PEEK_MORE },
-        { SPAN(" {\"session_id\":null,\"auth_da"), VWI_PEEK_MORE },
-        { SPAN("{\"auth_data\":{\"cost\":1"), VWI_PEEK_MORE },
-        { SPAN("{\"auth_data\":" AUTH), VWI_PEEK_AUTH },
-        { SPAN(" {\"x\":[1],\"session_id\":\"a\", \"auth_data\" : " AUTH ",\"payload\":{\"image\":\"iVBORw0"), VWI_PEEK_AUTH },
-        { SPAN("{\"payload\":{},\"auth_data\":" AUTH "}"), VWI_PEEK_NONE },
-        { SPAN("{\"auth_data\":{}"), VWI_PEEK_NONE },
-        { SPAN("{\"auth_data\":null,"), VWI_PEEK_NONE },
-        { SPAN("{}"), VWI_PEEK_NONE },
-        { SPAN("["), VWI_PEEK_NONE },
+        { SPAN(""), VWI_FED_MORE, false },
+        { SPAN(" {\"session_id\":null,\"auth_da"), VWI_FED_MORE, false },
+        { SPAN("{\"auth_data\":{\"cost\":1"), VWI_FED_MORE, false },
+        { SPAN("{\"auth_data\":" AUTH), VWI_FED_AUTH, true },
+        { SPAN("{\"auth\\u005fdata\":" AUTH), VWI_FED_AUTH, true },
+        { SPAN(" {\"x\":[1],\"session_id\":\"a\", \"auth_data\" : " AUTH ",\"payload\":{\"image\":\"iVBORw0"), VWI_FED_AUTH, true },
+        { SPAN("{\"payload\":{},\"auth_data\":" AUTH), VWI_FED_MORE, false },
+        { SPAN("{\"auth_data\":{}"), VWI_FED_AUTH, false },
+        { SPAN("{\"auth_data\":[5]"), VWI_FED_AUTH, false },
+        { SPAN("{}"), VWI_FED_MORE, false },
+        { SPAN("[{\"auth_data\":" AUTH), VWI_FED_MORE, false },
+        { SPAN("{\"x\":{\"auth_data\":" AUTH), VWI_FED_MORE, false },
+        { SPAN("{]"), VWI_FED_BAD, false },
+        { SPAN("{\"auth_data\":" AUTH ",}"), VWI_FED_AUTH, true },
+        { SPAN("{\"payload\":{\"a\":\"\xff"), VWI_FED_BAD, false },
+        { SPAN("NaN"), VWI_FED_BAD, false },
     };
-    size_t i;
+    size_t i, len;
 
     for (i = 0; i < VWI_ARRAY_LEN(cases); i++) {
+        enum vwi_envelope_fed told = VWI_FED_MORE;
+        struct vwi_envelope_feed f;
         struct vwi_envelope e;
 
-        ck_assert_msg(vwi_envelope_peek(cases[i].head, &secured, &e) == cases[i].peek, "case %zu", i);
-        if (cases[i].peek == VWI_PEEK_AUTH)
-            ck_assert(vwi_span_is(e.auth.url, "https://203.0.113.7:41234"));
-        vwi_envelope_fini(&e);
+        vwi_envelope_feed_init(&f, &secured);
+        for (len = 1; len <= cases[i].head.len && told == VWI_FED_MORE; len++) {
+            char *piece = malloc(len); /* elsewhere each time */
+
+            memcpy(piece, cases[i].head.p, len);
+            told = vwi_envelope_feed(&f, piece, len);
+            if (told == VWI_FED_AUTH) {
+                ck_assert_msg(vwi_envelope_feed_auth(&f, piece, &e) == cases[i].good, "case %zu", i);
+                if (cases[i].good)
+                    ck_assert(vwi_span_is(e.auth.url, "https://203.0.113.7:41234"));
+                ck_assert(piece[len - 1] == '}' || piece[len - 1] == ']');
+                vwi_envelope_fini(&e);
+            }
+            free(piece);
+        }
+        ck_assert_msg(told == cases[i].told, "case %zu", i);
+        vwi_envelope_feed_fini(&f);
+    }
+}
+END_TEST
+
+START_TEST(a_body_in_pieces_has_the_verdict_of_the_whole)
+{
+    static const struct vwi_span bodies[] = {
+        SPAN("{\"auth_data\":" AUTH ",\"session_id\":\"a\\u00e9\",\"payload\":{\"a\":[1.5e3,true,null,\"\xf0\x9f\x98\x80\"]}}"),
+        SPAN("{\"payload\":{\"x\":1},\"auth_data\":{},\"auth_data\":" AUTH ",\"payload\":{}} "),
+        SPAN("{\"auth_data\":{\"cost\":[1],\"url\":5,\"endpoint\":\"\\n\"},\"payload\":[]}"),
+        SPAN("{\"auth_data\":" AUTH ",\"payload\":{}}}"), SPAN("[1,2"), SPAN("12"), SPAN(""), SPAN("\"\\ud83d\""),
+    };
+    size_t i, first, second;
+
+    for (i = 0; i < VWI_ARRAY_LEN(bodies); i++) {
+        struct vwi_span body = bodies[i];
+        struct vwi_text expected = VWI_TEXT_INIT, answer = VWI_TEXT_INIT;
+        struct vwi_envelope whole, fed;
+        enum vwi_envelope_verdict verdict = vwi_envelope_parse(body, &secured, &whole, &expected);
+
+        for (first = 0; first <= body.len; first++) {
+            for (second = first; second <= body.len; second += 1 + body.len / 16) {
+                struct vwi_envelope_feed f;
+
+                vwi_envelope_feed_init(&f, &secured);
+                while (vwi_envelope_feed(&f, body.p, first) == VWI_FED_AUTH)
+                    continue;
+                while (vwi_envelope_feed(&f, body.p, second) == VWI_FED_AUTH)
+                    continue;
+                if (vwi_envelope_feed_end(&f, body.p, body.len, &fed, &answer) != verdict || fed.payload.p != whole.payload.p ||
+                    fed.payload.len != whole.payload.len || fed.auth.has != whole.auth.has || answer.len != expected.len)
+                    ck_abort_msg("body %zu cut at %zu and %zu", i, first, second);
+                vwi_envelope_feed_fini(&f);
+                vwi_envelope_fini(&fed);
+                vwi_text_clear(&answer);
+            }
+        }
+        ck_assert(true);
+        vwi_envelope_fini(&whole);
+        vwi_text_fini(&expected);
+        vwi_text_fini(&answer);
     }
 }
 END_TEST
@@ -408,7 +472,8 @@ Suite *envelope_suite(void)
     tcase_add_test(tc, header_form_reads_auth_data_alone);
     tcase_add_test(tc, query_form_reads_percent_encoded_parameters);
     tcase_add_test(tc, query_form_refuses_as_the_envelope_does);
-    tcase_add_test(tc, auth_data_is_judged_early_only_before_the_payload);
+    tcase_add_test(tc, auth_data_is_told_as_soon_as_it_is_complete);
+    tcase_add_test(tc, a_body_in_pieces_has_the_verdict_of_the_whole);
     tcase_add_test(tc, every_failed_allocation_is_told);
     tcase_add_loop_test(tc, jansson_agrees_on_mutated_envelopes, 0, 3);
     suite_add_tcase(s, tc);

@@ -3,6 +3,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/mem.h"
 #include "core/scan.h"
 #include "oracle_json.h"
 
@@ -124,7 +125,6 @@ START_TEST(strings_end_where_they_should_at_any_offset)
     for (shift = 0; shift < 8; shift++) {
         for (at = 0; at < 80; at++) {
             for (which = 0; which < sizeof specials; which++) {
-                struct vwi_scan_string str;
                 struct vwi_scan s;
                 char c = specials[which];
                 bool plain = c == 0x20 || c == 0x21 || c == 0x23 || c == 0x5b || c == 0x5d || c == 0x7f;
@@ -133,13 +133,13 @@ START_TEST(strings_end_where_they_should_at_any_offset)
                 buffer[shift] = '"';
                 buffer[shift + 1 + at] = c;
                 buffer[shift + 100] = '"';
-                vwi_scan_init(&s, (struct vwi_span){ buffer + shift, 101 }, 1);
+                vwi_scan_init(&s, 1, 0);
                 if (c == '"' || plain) {
-                    EXPECT(vwi_scan_string(&s, &str));
-                    EXPECT(str.raw.len == (plain ? 99 : at));
-                    EXPECT(!str.escaped);
+                    EXPECT(vwi_scan_run(&s, buffer + shift, 101) == VWI_SCAN_VALUE);
+                    EXPECT(vwi_scan_value(&s).from == 0 && vwi_scan_value(&s).to == (plain ? 99 : at) + 2);
                 } else {
-                    EXPECT(!vwi_scan_string(&s, &str));
+                    EXPECT(vwi_scan_run(&s, buffer + shift, 101) == VWI_SCAN_BAD);
+                    EXPECT(s.at == at + 1);
                 }
             }
         }
@@ -245,22 +245,87 @@ START_TEST(every_character_survives_utf8)
 }
 END_TEST
 
-START_TEST(members_come_in_order_with_their_values_in_reach)
+static void expect_key(struct vwi_scan *s, struct vwi_span text, const char *key, int depth)
 {
-    struct vwi_span text = SPAN(" { \"a\" : 1 , \"b\\n\":[2], \"\":{}}x"), value;
-    struct vwi_scan_string key;
-    struct vwi_scan s;
-    bool more;
+    ck_assert_int_eq(vwi_scan_run(s, text.p, text.len), VWI_SCAN_KEY);
+    ck_assert(vwi_span_is(vwi_scan_key(s, text.p).raw, key));
+    ck_assert_int_eq(s->depth, depth);
+}
 
-    vwi_scan_init(&s, text, 2);
-    vwi_scan_space(&s);
-    ck_assert(vwi_scan_object(&s) && vwi_scan_member(&s, true, &key, &more) && more);
-    ck_assert(vwi_span_is(key.raw, "a") && !key.escaped && vwi_scan_value(&s, &value) && vwi_span_is(value, "1"));
-    ck_assert(vwi_scan_member(&s, false, &key, &more) && more);
-    ck_assert(vwi_span_is(key.raw, "b\\n") && key.escaped && vwi_scan_value(&s, &value) && vwi_span_is(value, "[2]"));
-    ck_assert(vwi_scan_member(&s, false, &key, &more) && more && vwi_scan_value(&s, &value));
-    ck_assert(vwi_scan_member(&s, false, &key, &more) && !more);
-    ck_assert(s.depth == 0 && *s.p == 'x');
+static void expect_value(struct vwi_scan *s, struct vwi_span text, const char *value, int depth)
+{
+    struct vwi_scan_range range;
+
+    ck_assert_int_eq(vwi_scan_run(s, text.p, text.len), VWI_SCAN_VALUE);
+    range = vwi_scan_value(s);
+    ck_assert(vwi_span_is((struct vwi_span){ text.p + range.from, range.to - range.from }, value));
+    ck_assert_int_eq(s->depth, depth);
+}
+
+START_TEST(members_are_told_in_order_as_deep_as_was_asked_for)
+{
+    struct vwi_span text = SPAN(" { \"a\" : 1 , \"b\\n\":{\"c\":[2]}, \"\":{}} x");
+    struct vwi_scan s;
+
+    vwi_scan_init(&s, 3, 1);
+    expect_key(&s, text, "a", 1);
+    ck_assert(!s.escaped);
+    expect_value(&s, text, "1", 1);
+    expect_key(&s, text, "b\\n", 1);
+    ck_assert(s.escaped);
+    s.tell = 2;
+    expect_key(&s, text, "c", 2);
+    expect_value(&s, text, "[2]", 2);
+    expect_value(&s, text, "{\"c\":[2]}", 1);
+    s.tell = 1;
+    expect_key(&s, text, "", 1);
+    expect_value(&s, text, "{}", 1);
+    expect_value(&s, text, "{ \"a\" : 1 , \"b\\n\":{\"c\":[2]}, \"\":{}}", 0);
+    ck_assert(vwi_scan_is_whole(&s));
+    ck_assert_int_eq(vwi_scan_run(&s, text.p, text.len), VWI_SCAN_BAD); /* one text and no more */
+    vwi_scan_fini(&s);
+}
+END_TEST
+
+/* Cut anywhere, twice: the same verdict as in one piece, and no sooner or later than at the byte that decides. */
+START_TEST(a_text_in_pieces_is_judged_like_the_whole)
+{
+    size_t table, i, first, second;
+
+    for (table = 0; table < 2; table++) {
+        for (i = 0; i < (table ? VWI_ARRAY_LEN(refused) : VWI_ARRAY_LEN(accepted)); i++) {
+            struct vwi_span text = table ? refused[i] : accepted[i];
+
+            for (first = 0; first <= text.len; first++) {
+                for (second = first; second <= text.len; second++) {
+                    struct vwi_scan s;
+                    bool good;
+
+                    vwi_scan_init(&s, 512, -1);
+                    good = vwi_scan_run(&s, text.p, first) == VWI_SCAN_MORE && vwi_scan_run(&s, text.p, second) == VWI_SCAN_MORE &&
+                           vwi_scan_run(&s, text.p, text.len) == VWI_SCAN_MORE && vwi_scan_is_whole(&s);
+                    EXPECT(good == !table);
+                    vwi_scan_fini(&s);
+                }
+            }
+        }
+    }
+}
+END_TEST
+
+START_TEST(nesting_beyond_what_is_kept_at_hand_needs_memory_and_says_so)
+{
+    char text[2000];
+    struct vwi_scan s;
+
+    memset(text, '[', sizeof text);
+    vwi_scan_init(&s, 10000, -1);
+    vwi_mem_fail_nth(0);
+    ck_assert_int_eq(vwi_scan_run(&s, text, 512), VWI_SCAN_MORE);
+    ck_assert_int_eq(vwi_scan_run(&s, text, 513), VWI_SCAN_NOMEM);
+    vwi_mem_fail_never();
+    ck_assert_int_eq(vwi_scan_run(&s, text, sizeof text), VWI_SCAN_NOMEM); /* for good */
+    vwi_scan_fini(&s);
 }
 END_TEST
 
@@ -335,7 +400,9 @@ Suite *scan_suite(void)
     tcase_add_test(tc, numbers_of_a_thousand_digits_are_rounded_by_all_of_them);
     tcase_add_test(tc, strings_are_compared_by_what_they_mean);
     tcase_add_test(tc, every_character_survives_utf8);
-    tcase_add_test(tc, members_come_in_order_with_their_values_in_reach);
+    tcase_add_test(tc, members_are_told_in_order_as_deep_as_was_asked_for);
+    tcase_add_test(tc, a_text_in_pieces_is_judged_like_the_whole);
+    tcase_add_test(tc, nesting_beyond_what_is_kept_at_hand_needs_memory_and_says_so);
     tcase_add_test(tc, jansson_refuses_the_listed_differences_and_the_scanner_takes_them);
     tcase_add_loop_test(tc, jansson_agrees_on_mutated_texts, 0, 3);
     suite_add_tcase(s, tc);
