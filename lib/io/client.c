@@ -97,6 +97,8 @@ static void resume_reading(struct vwi_client *c)
     vwi_list_del(&c->paused_node);
     if (event_add(&c->rd, NULL) != 0)
         c->lost = true;
+    if (c->tls)
+        vwi_client_look_again(c);
 }
 
 /* The deadline for a body runs only while it is being read. */
@@ -122,6 +124,8 @@ void vwi_client_close(struct vwi_client *c)
 {
     event_del(&c->rd);
     event_del(&c->wr);
+    if (c->tls)
+        vwi_client_end_tls(c);
     close(c->fd);
     c->fd = -1;
     vwi_list_del(&c->paused_node);
@@ -209,7 +213,7 @@ static void finish_exchange(struct vwi_client *c)
         vwi_http1_next(&c->http);
         resume_reading(c);
         vwi_client_go(c, vwi_http1_started(&c->http) || c->http.state == VWI_HTTP1_REFUSED ? VWI_CLIENT_HEAD : VWI_CLIENT_IDLE);
-    } else if (c->http.keep_alive || !c->http.whole || vwi_http1_ahead(&c->http)) {
+    } else if (c->http.keep_alive || !c->http.whole || vwi_http1_ahead(&c->http) || c->tls) {
         linger(c);
     } else {
         vwi_client_close(c);
@@ -325,10 +329,8 @@ static bool step(struct vwi_client *c, unsigned *served)
     }
     if (c->state != VWI_CLIENT_LINGER)
         return step_request(c, served);
-    if (!c->shut && !vwi_client_backlog(c)) {
-        shutdown(c->fd, SHUT_WR);
-        c->shut = true;
-    }
+    if (!c->shut && !vwi_client_backlog(c))
+        c->shut = vwi_client_shutdown(c);
     return false;
 }
 
@@ -366,7 +368,7 @@ void vwi_client_expire(struct vwi_client *c)
 
 static void discard(struct vwi_client *c)
 {
-    ssize_t n = recv(c->fd, c->front->scratch, VWI_CLIENT_SCRATCH_BYTES, MSG_DONTWAIT);
+    ssize_t n = vwi_client_recv(c, c->front->scratch, VWI_CLIENT_SCRATCH_BYTES);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -382,7 +384,7 @@ static void receive(struct vwi_client *c)
     size_t room = 0;
     char *body = vwi_http1_room(&c->http, &room), *to = body ? body : c->front->scratch;
     size_t max = body ? READ_BYTES : VWI_CLIENT_SCRATCH_BYTES;
-    ssize_t n = recv(c->fd, to, body && room < max ? room : max, MSG_DONTWAIT);
+    ssize_t n = vwi_client_recv(c, to, body && room < max ? room : max);
     bool within = c->http.state == VWI_HTTP1_BODY && c->ex.phase != VWI_EXCHANGE_NONE;
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
@@ -408,11 +410,15 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     struct vwi_client *c = arg;
 
     (void)fd, (void)what;
-    if (c->state == VWI_CLIENT_LINGER)
+    if (c->tls && !c->secure && !vwi_client_handshake(c))
+        ; /* not yet */
+    else if (c->state == VWI_CLIENT_LINGER)
         discard(c);
     else
         receive(c);
     vwi_client_settle(c);
+    if (c->tls)
+        vwi_client_look_again(c);
 }
 
 static void on_writable(evutil_socket_t fd, short what, void *arg)
@@ -421,6 +427,8 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     size_t before = vwi_client_backlog(c);
 
     (void)fd, (void)what;
+    if (c->tls && vwi_client_handshake_write(c))
+        return;
     vwi_client_flush(c);
     if (!vwi_client_backlog(c)) {
         event_del(&c->wr);
@@ -449,7 +457,10 @@ bool vwi_client_open(struct vwi_front *front, int fd, const char *peer)
     snprintf(c->peer, sizeof c->peer, "%s", peer);
     vwi_list_init(&c->node);
     vwi_list_init(&c->paused_node);
+    vwi_list_init(&c->again_node);
     vwi_http1_init(&c->http, &front->http);
+    if (front->tls && !(c->tls = vwi_tls_link_create(front->tls, fd)))
+        goto fail;
     if (event_assign(&c->rd, base, fd, EV_READ | EV_PERSIST, on_readable, c) != 0 ||
         event_assign(&c->wr, base, fd, EV_WRITE | EV_PERSIST, on_writable, c) != 0 || event_add(&c->rd, NULL) != 0)
         goto fail;
@@ -463,6 +474,7 @@ bool vwi_client_open(struct vwi_front *front, int fd, const char *peer)
     }
     return true;
 fail:
+    vwi_tls_link_destroy(c ? c->tls : NULL);
     vwi_free(c);
     close(fd);
     return false;

@@ -8,11 +8,13 @@
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 #include "base/list.h"
 #include "io/front.h"
 #include "io/http1.h"
+#include "io/tls_link.h"
 
 #define VWI_CLIENT_SCRATCH_BYTES (64u * 1024)
 
@@ -53,6 +55,7 @@ struct vwi_client {
     struct vwi_front *front;
     struct vwi_list node;        /* in front->states[state] */
     struct vwi_list paused_node; /* in front->paused while not reading */
+    struct vwi_list again_node;  /* in front->again: to be read without the kernel's word */
     int64_t since_ms;            /* when the state was entered or last renewed; only where it has a timeout */
     struct event rd, wr;
     struct vwi_burial later;
@@ -65,6 +68,8 @@ struct vwi_client {
     char *out;                   /* bytes the kernel has not taken */
     size_t out_at, out_len, out_cap;
     size_t discarded;            /* while lingering */
+    struct vwi_tls_link *tls;    /* NULL: plain */
+    bool secure;                 /* its handshake is over */
     char peer[46];
 };
 
@@ -83,13 +88,16 @@ struct vwi_front {
     time_t date_s;
     char date[96];        /* "Date: ...\r\n" of date_s */
     char *scratch;
+    struct vwi_tls *tls;  /* of new connections; NULL: they are plain */
+    struct vwi_list again;
+    struct vwi_timer next_turn;
     struct event listener;
     int listen_fd;
     uint16_t port;
     uint32_t max_connections;
     struct vwi_timer tick;
     int64_t tick_ms;
-    bool ticking, stopping, accept_paused, accept_warned, destroyed;
+    bool ticking, stopping, accept_paused, accept_warned, held, destroyed;
     struct vwi_burial burial;
 };
 
@@ -111,5 +119,20 @@ void vwi_client_send(struct vwi_client *c, const struct iovec *parts, int count)
 void vwi_client_hold(struct vwi_client *c, const char *data, size_t len);         /* goes out with the next send or settle */
 void vwi_client_flush(struct vwi_client *c);
 size_t vwi_client_backlog(const struct vwi_client *c);
+
+/* client_tls.c: what differs where c->tls is set. */
+bool vwi_client_handshake(struct vwi_client *c);       /* goes on with it; true: read on */
+bool vwi_client_handshake_write(struct vwi_client *c); /* the socket is writable. False: there was no handshake under way */
+void vwi_client_next_turn(void *front);                /* reads those in front->again */
+void vwi_client_look_again(struct vwi_client *c);      /* bytes may have come with others that the kernel will not announce */
+ssize_t vwi_client_send_tls(struct vwi_client *c, const struct iovec *parts, int count);
+bool vwi_client_arm(struct vwi_client *c);             /* watch for room to write; during a handshake, once it is over */
+bool vwi_client_shutdown(struct vwi_client *c);        /* our side is done; false: there is no room to say so, try again */
+void vwi_client_end_tls(struct vwi_client *c);         /* before the socket is closed */
+
+static inline ssize_t vwi_client_recv(struct vwi_client *c, void *buf, size_t len)
+{
+    return c->tls ? vwi_tls_link_recv(c->tls, buf, len) : recv(c->fd, buf, len, MSG_DONTWAIT);
+}
 
 #endif

@@ -65,7 +65,7 @@ static size_t transmit(struct vwi_client *c, struct iovec *iov, int count)
     msg.msg_iov = iov;
     msg.msg_iovlen = (size_t)count;
     do {
-        n = sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        n = c->tls ? vwi_client_send_tls(c, iov, count) : sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
     } while (n < 0 && errno == EINTR);
     if (n < 0) {
         c->lost = errno != EAGAIN && errno != EWOULDBLOCK;
@@ -77,11 +77,10 @@ static size_t transmit(struct vwi_client *c, struct iovec *iov, int count)
 
 static void arm(struct vwi_client *c)
 {
-    if (event_add(&c->wr, NULL) != 0) {
+    if (!vwi_client_arm(c)) {
         c->lost = true;
         return;
     }
-    c->armed = true;
     if (c->state == VWI_CLIENT_BUSY)
         vwi_client_go(c, VWI_CLIENT_BLOCKED);
 }

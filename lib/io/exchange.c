@@ -106,6 +106,8 @@ bool vwi_exchange_asks_upgrade(const struct vwi_exchange *ex, const char *protoc
     return vwi_http1_is_1_1(h) && h->whole && !h->body_span.len && lists(h, "connection", "upgrade") && lists(h, "upgrade", protocol);
 }
 
+bool vwi_exchange_is_tls(const struct vwi_exchange *ex) { return view(ex)->tls != NULL; }
+
 struct vwi_span vwi_exchange_peer(const struct vwi_exchange *ex)
 {
     return (struct vwi_span){ view(ex)->peer, strlen(view(ex)->peer) };

@@ -36,6 +36,7 @@ struct vwi_span vwi_exchange_header(const struct vwi_exchange *ex, const char *n
 size_t vwi_exchange_header_count(const struct vwi_exchange *ex);
 void vwi_exchange_header_at(const struct vwi_exchange *ex, size_t i, struct vwi_span *ret_name, struct vwi_span *ret_value);
 struct vwi_span vwi_exchange_peer(const struct vwi_exchange *ex); /* "203.0.113.7" */
+bool vwi_exchange_is_tls(const struct vwi_exchange *ex);          /* the client came through TLS that ends here */
 
 /* What has arrived of the body: all of it (collected; valid until on_done once it is whole, else until the next on_body), or the
  * piece that was not consumed yet (streamed). */

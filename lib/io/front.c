@@ -296,6 +296,7 @@ vw_err vwi_front_create(struct vwi_loop *loop, const struct vwi_front_conf *conf
     for (state = 0; state < VWI_CLIENT_STATES; state++)
         vwi_list_init(&front->states[state]);
     vwi_list_init(&front->paused);
+    vwi_list_init(&front->again);
     set_limits(front, conf);
     front->scratch = vwi_alloc(VWI_CLIENT_SCRATCH_BYTES);
     if (!front->scratch || vwi_timer_init(&front->tick, loop, on_tick, front) != VW_OK) {
@@ -310,6 +311,23 @@ vw_err vwi_front_create(struct vwi_loop *loop, const struct vwi_front_conf *conf
 out:
     vwi_front_destroy(front);
     return err;
+}
+
+void vwi_front_hold(struct vwi_front *front)
+{
+    event_del(&front->listener);
+    front->held = true;
+}
+
+vw_err vwi_front_use_tls(struct vwi_front *front, struct vwi_tls *tls, vw_error_t *why)
+{
+    if (!front->next_turn.ev && vwi_timer_init(&front->next_turn, front->loop, vwi_client_next_turn, front) != VW_OK)
+        return vwi_fail(why, VW_E_NOMEM, "listener: out of memory");
+    front->tls = tls;
+    if (front->held && front->listen_fd >= 0 && event_add(&front->listener, NULL) != 0)
+        return vwi_fail(why, VW_E_NOMEM, "listener: out of memory");
+    front->held = false;
+    return VW_OK;
 }
 
 uint16_t vwi_front_port(const struct vwi_front *front) { return front->port; }
@@ -343,6 +361,7 @@ void vwi_front_destroy(struct vwi_front *front)
     front->destroyed = front->stopping = true;
     stop_listening(front);
     vwi_timer_fini(&front->tick);
+    vwi_timer_fini(&front->next_turn);
     for (state = 0; state < VWI_CLIENT_STATES; state++) {
         while (!vwi_list_empty(&front->states[state])) {
             struct vwi_client *c = VWI_CONTAINER(front->states[state].next, struct vwi_client, node);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "io/exchange.h"
 #include "io/loop.h"
+#include "io/tls.h"
 
 struct vwi_front;
 
@@ -36,6 +37,9 @@ struct vwi_front_events {
 
 vw_err vwi_front_create(struct vwi_loop *loop, const struct vwi_front_conf *conf, const struct vwi_front_events *events,
                         void *arg, const struct vwi_log *log, struct vwi_front **ret, vw_error_t *why);
+/* Connections from now on are TLS with it; borrowed until destroy. Ends vwi_front_hold(). */
+vw_err vwi_front_use_tls(struct vwi_front *front, struct vwi_tls *tls, vw_error_t *why);
+void vwi_front_hold(struct vwi_front *front); /* accept nothing yet: clients wait with the kernel */
 uint16_t vwi_front_port(const struct vwi_front *front); /* the bound port, also when 0 was asked for */
 void vwi_front_stop_accepting(struct vwi_front *front); /* idle keep-alive connections are closed, replies carry close */
 struct vwi_front_stats vwi_front_stats(const struct vwi_front *front);
