@@ -20,6 +20,7 @@
 #include "core/reason.h"
 #include "flow/admin.h"
 #include "flow/beacon.h"
+#include "flow/certificate.h"
 #include "flow/describe.h"
 #include "flow/drain.h"
 #include "flow/request.h"
@@ -43,13 +44,17 @@ struct vw_worker {
     struct vwi_loop *loop;
     struct vwi_front *front;
     struct vwi_courier *courier;
+    struct vwi_tls *tls;                 /* NULL: plain, or not obtained yet */
+    struct vwi_certificate *certificate; /* NULL: none is to be obtained */
     struct vwi_desk desk;
     struct vwi_drain drain;
     struct vwi_handler *bench_handler; /* NULL: none */
     struct vwi_text cache_key;
     struct vwi_timer publish;
     int64_t start_us;
-    bool has_run;
+    bool has_run, tells_failure;
+    bool lacks_certificate; /* at the start */
+    vw_error_t failure;     /* why the loop was stopped; VW_OK: because it was asked to */
 
     pthread_mutex_t lock; /* guards status */
     vw_status_t status;
@@ -142,6 +147,37 @@ static vw_err on_key(void *arg, const char *pem, size_t len, vw_error_t *why)
     return err;
 }
 
+static vw_err serve_tls(struct vw_worker *worker, vw_error_t *why)
+{
+    const struct vwi_tls_conf *conf = &worker->config->tls;
+    vw_err err = vwi_tls_create(worker->loop, conf->cert_file, conf->key_file, &worker->log, &worker->tls, why);
+
+    return err == VW_OK ? vwi_front_use_tls(worker->front, worker->tls, why) : err;
+}
+
+/* Nobody can reach us without one. */
+static void on_certificate_failed(void *arg, const char *text)
+{
+    struct vw_worker *worker = arg;
+
+    vwi_fail(&worker->failure, VW_E_IO, "%s", text);
+    vwi_loop_stop(worker->loop);
+}
+
+static void on_certificate_there(void *arg)
+{
+    struct vw_worker *worker = arg;
+    vw_error_t why = { VW_OK, "" };
+
+    if (serve_tls(worker, &why) == VW_OK) {
+        vwi_tls_watch(worker->tls);
+        vwi_startup_certificate(worker->desk.startup);
+        return;
+    }
+    vwi_log_error(&worker->log, "%s", why.text);
+    on_certificate_failed(worker, why.text);
+}
+
 static void on_idle(void *arg)
 {
     struct vw_worker *worker = arg;
@@ -160,6 +196,7 @@ static void on_signal_bits(void *arg, unsigned bits)
 {
     struct vw_worker *worker = arg;
 
+    vwi_certificate_stop(worker->certificate);
     if (bits & SIGNAL_STOP)
         vwi_drain_now(&worker->drain);
     else
@@ -306,6 +343,7 @@ static vw_err build_startup(struct vw_worker *worker, struct vwi_settings *setti
         setup.cache_key = worker->cache_key.failed ? NULL : worker->cache_key.p;
     }
     setup.needs_key = verifies(config);
+    setup.needs_certificate = worker->lacks_certificate;
     setup.platform = config->platform;
     return vwi_startup_create(&setup, &events, worker, &worker->desk.startup, why);
 }
@@ -326,6 +364,21 @@ static vw_err build_reports(struct vw_worker *worker, vw_error_t *why)
     return err;
 }
 
+static vw_err build_tls(struct vw_worker *worker, vw_error_t *why)
+{
+    static const struct vwi_certificate_events events = { on_certificate_there, on_certificate_failed };
+    const struct vwi_config *config = worker->config;
+    struct vwi_certificate_setup setup = { .loop = worker->loop, .courier = worker->courier, .conf = &config->tls,
+                                           .worker_id = config->report.worker_id, .log = &worker->log };
+
+    if (!config->tls.enabled)
+        return VW_OK;
+    if (!worker->lacks_certificate)
+        return serve_tls(worker, why);
+    vwi_front_hold(worker->front);
+    return vwi_certificate_create(&setup, &events, worker, &worker->certificate, why);
+}
+
 static vw_err build_front(struct vw_worker *worker, vw_error_t *why)
 {
     static const struct vwi_front_events events = { on_front_request, on_front_request, on_front_refuse };
@@ -343,6 +396,9 @@ static vw_err build_front(struct vw_worker *worker, vw_error_t *why)
         err = vwi_front_create(worker->loop, &worker->config->front, &events, worker, &worker->log, &worker->front, why);
     if (err != VW_OK)
         return err;
+    err = build_tls(worker, why);
+    if (err != VW_OK)
+        return err;
     worker->drain.desk = desk;
     worker->drain.front = worker->front;
     worker->drain.limit_s = worker->config->drain_s;
@@ -351,8 +407,11 @@ static vw_err build_front(struct vw_worker *worker, vw_error_t *why)
 
 static vw_err build(struct vw_worker *worker, struct vwi_settings *settings, vw_error_t *why)
 {
+    const struct vwi_config *config = worker->config;
     vw_err err = vwi_loop_create(&worker->loop, why);
 
+    /* The platform signs one; anywhere else a missing file is an error. */
+    worker->lacks_certificate = config->tls.enabled && config->platform && vwi_certificate_is_missing(&config->tls);
     worker->desk.loop = worker->loop;
     if (err == VW_OK)
         err = build_core(worker, why);
@@ -424,6 +483,7 @@ vw_err vw_worker_create(const vw_worker_options_t *options, vw_worker_t **ret, v
     worker->status = (vw_status_t)VW_STATUS_INIT;
     worker->log = (struct vwi_log){ options->log_level, options->log_json != 0, options->log_fn, options->log_arg };
     worker->start_us = vwi_mono_us();
+    worker->tells_failure = options->tell_failure != 0;
     settings = (struct vwi_settings){ options->config_path, options->plugin_path, options->read_environment != 0, options->problem_fn,
                                       options->problem_arg };
     err = vwi_settings_load(&settings, &worker->config, why);
@@ -464,11 +524,17 @@ vw_err vw_worker_run(vw_worker_t *worker)
         vwi_pubkey_start(worker->desk.pubkey);
     if (worker->desk.report)
         vwi_report_start(worker->desk.report);
+    if (worker->tls)
+        vwi_tls_watch(worker->tls);
+    if (worker->certificate)
+        vwi_certificate_start(worker->certificate);
     on_publish(worker);
     err = vwi_loop_run(worker->loop);
     vwi_desk_cut(&worker->desk); /* what came while the last report was told, or all if the loop failed */
     publish(worker);
-    return err;
+    if (worker->failure.code != VW_OK && worker->tells_failure)
+        vwi_beacon_send(&worker->config->report, worker->config->auth.advertised_url, worker->failure.text, &worker->log);
+    return err == VW_OK ? worker->failure.code : err;
 }
 
 void vw_worker_drain(vw_worker_t *worker)
@@ -521,7 +587,7 @@ vw_err vw_worker_describe(const vw_worker_t *worker, vw_line_fn fn, void *arg)
 {
     struct vwi_text out = VWI_TEXT_INIT;
 
-    vwi_describe(worker->config, worker->desk.handlers, vwi_front_port(worker->front), &out);
+    vwi_describe(worker->config, worker->desk.handlers, vwi_front_port(worker->front), worker->tls ? vwi_tls_until(worker->tls) : NULL, &out);
     return tell_lines(&out, fn, arg);
 }
 
@@ -567,6 +633,8 @@ void vw_worker_destroy(vw_worker_t *worker)
     }
     vwi_report_destroy(desk->report);
     vwi_pubkey_destroy(desk->pubkey);
+    vwi_certificate_destroy(worker->certificate);
+    vwi_tls_destroy(worker->tls);
     vwi_courier_destroy(worker->courier);
     vwi_startup_destroy(desk->startup);
     vwi_admin_destroy(desk->admin);

@@ -107,6 +107,8 @@ static vw_err prepare_key(struct sim_control *control, vw_error_t *why)
 
     if (err == VW_OK && options->save_key_file)
         err = sim_key_save(control->key, options->save_key_file, why);
+    if (err == VW_OK)
+        err = sim_ca_create(&control->ca, why);
     return err == VW_OK ? sim_key_public_pem(control->key, &control->public_pem, why) : err;
 }
 
@@ -169,6 +171,7 @@ void sim_control_destroy(struct sim_control *control)
     sim_server_destroy(control->server);
     sim_fleet_fini(&control->fleet);
     sim_key_free(control->key);
+    sim_ca_destroy(control->ca);
     vwi_text_fini(&control->public_pem);
     vwi_text_fini(&control->signed_url);
     vwi_text_fini(&control->signature);
@@ -198,8 +201,9 @@ static const char about[] =
 static const char notes[] =
     "The first line on stdout is the address, e.g. `control http://127.0.0.1:41001`: give it to a worker as REPORT_ADDR.\n"
     "\n"
-    "As the platform: GET /pubkey/, POST /worker_status/, /delete_requests/, /route/, /get_endpoint_workers/.\n"
-    "For you:         GET /sim/table (text), GET /sim/state (JSON), POST /sim/behave, e.g.\n"
+    "As the platform: GET /pubkey/, POST /worker_status/, /delete_requests/, /route/, /get_endpoint_workers/,\n"
+    "                 POST /api/v0/sign_cert/ (a worker's tls.certSignUrl).\n"
+    "For you:         GET /sim/table (text), /sim/state (JSON), /sim/ca (to trust such certificates), POST /sim/behave, e.g.\n"
     "  curl $URL/sim/behave -d '{\"path\": \"/worker_status/\", \"fail\": 500, \"times\": 3}'\n"
     "  curl $URL/sim/behave -d '{\"forget\": true}'\n"
     "\n"

@@ -2,6 +2,7 @@
 #ifndef SIM_CONTROL_PARTS_H
 #define SIM_CONTROL_PARTS_H
 
+#include "sim_ca.h"
 #include "sim_control.h"
 #include "sim_fleet.h"
 #include "sim_key.h"
@@ -13,6 +14,8 @@ struct sim_control {
     const struct sim_common *common;
     struct sim_key *key;
     struct vwi_text public_pem, signed_url, signature; /* signature belongs to signed_url: it is constant for a worker */
+    struct sim_ca *ca;
+    long long garble; /* so many certificates to come are none */
     struct sim_faults faults;
     struct sim_fleet fleet;
     struct sim_server *server;

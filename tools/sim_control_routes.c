@@ -11,7 +11,7 @@
 
 #define REQUEST_ID_SIZE 37
 
-static const char *const own_rules[] = { "forget", NULL };
+static const char *const own_rules[] = { "forget", "garble", NULL };
 
 /* Why a body was refused is the most useful line a developer of a worker gets: on the console too, also with --quiet. */
 static void refuse_body(struct sim_control *control, struct sim_call *call, const vw_error_t *why)
@@ -297,21 +297,66 @@ static void get_table(void *arg, struct sim_call *call)
     vwi_text_fini(&text);
 }
 
+/* As the platform's console: no credentials, the request as bytes, the certificate as text. */
+static void post_sign_cert(void *arg, struct sim_call *call)
+{
+    struct sim_control *control = arg;
+    struct vwi_span body = vwi_exchange_body(call->ex), peer = vwi_exchange_peer(call->ex);
+    struct vwi_text id = VWI_TEXT_INIT, pem = VWI_TEXT_INIT;
+    vw_error_t why = { 0 };
+    char address[64];
+
+    snprintf(address, sizeof address, "%.*s", (int)peer.len, peer.p);
+    if (!sim_call_query(call, "instance_id", &id) || !id.len || strspn(id.p, "0123456789") != id.len)
+        vwi_fail(&why, VW_E_PARSE, "sign_cert: instance_id: expected the worker's number in the query");
+    else if (control->garble > 0)
+        vwi_text_adds(&pem, "<html>a page in place of a certificate</html>\n");
+    else
+        sim_ca_sign(control->ca, body, address, &pem, &why);
+    control->garble -= control->garble > 0 && why.code == VW_OK;
+    if (why.code != VW_OK) {
+        refuse_body(control, call, &why);
+    } else {
+        sim_say(control->common, "certificate for worker %s", id.p);
+        sim_call_reply(call, 200, "text/plain", pem.p, pem.len);
+    }
+    vwi_text_fini(&id);
+    vwi_text_fini(&pem);
+}
+
+static void get_ca(void *arg, struct sim_call *call)
+{
+    const struct sim_control *control = arg;
+    struct vwi_text pem = VWI_TEXT_INIT;
+    vw_error_t why = { 0 };
+
+    if (sim_ca_pem(control->ca, &pem, &why) == VW_OK)
+        sim_call_reply(call, 200, "text/plain", pem.p, pem.len);
+    else
+        sim_call_refuse(call, 500, "%s", why.text);
+    vwi_text_fini(&pem);
+}
+
 static void post_behave(void *arg, struct sim_call *call)
 {
     struct sim_control *control = arg;
     vw_error_t why = { 0 };
     json_t *rule = sim_call_body_json(call), *forget = json_object_get(rule, "forget");
+    json_t *garble = json_object_get(rule, "garble");
 
     if (!rule)
         return;
     if (forget && !json_is_boolean(forget))
         vwi_fail(&why, VW_E_CONFIG, "behave: forget: expected true or false");
+    else if (garble && (!json_is_integer(garble) || json_integer_value(garble) < 0))
+        vwi_fail(&why, VW_E_CONFIG, "behave: garble: expected how many certificates");
     else
         sim_faults_take(&control->faults, rule, own_rules, &why);
     if (why.code != VW_OK) {
         sim_call_refuse(call, 400, "%s", why.text);
     } else {
+        if (garble)
+            control->garble = json_integer_value(garble);
         if (json_is_true(forget))
             sim_fleet_forget(&control->fleet, vwi_wall_s());
         sim_call_reply_json_take(call, 200, json_pack("{s:o}", "behave", sim_faults_json(&control->faults)));
@@ -325,6 +370,8 @@ const struct sim_route sim_control_routes[] = {
     { "POST", "/delete_requests/", post_deletions, true },
     { "POST", "/route/", post_route, true },
     { "POST", "/get_endpoint_workers/", post_endpoint_workers, true },
+    { "POST", "/api/v0/sign_cert/", post_sign_cert, true },
+    { "GET", "/sim/ca", get_ca, false },
     { "GET", "/sim/state", get_state, false },
     { "GET", "/sim/table", get_table, false },
     { "POST", "/sim/behave", post_behave, false },

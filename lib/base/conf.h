@@ -38,6 +38,13 @@ struct vwi_front_conf {
     double client_header_s, client_body_s, client_idle_s;
 };
 
+/* The certificate clients are shown. */
+struct vwi_tls_conf {
+    bool enabled;
+    char *cert_file, *key_file; /* PEM */
+    char *sign_url;             /* where the platform signs one for us */
+};
+
 enum vwi_workload_kind { VWI_WORKLOAD_CONSTANT, VWI_WORKLOAD_PLUGIN, VWI_WORKLOAD_FIELD, VWI_WORKLOAD_COUNT, VWI_WORKLOAD_BYTES };
 
 struct vwi_workload_conf {

@@ -18,6 +18,7 @@ struct vwi_config_chunk;
 struct vwi_config {
     struct vwi_model_conf model;
     struct vwi_front_conf front;
+    struct vwi_tls_conf tls;
     struct vwi_handlers_conf handlers;
     struct vwi_auth_conf auth;
     struct vwi_report_conf report;

@@ -45,7 +45,7 @@ static const char modes[] =
     "| Mode | When | Then |\n"
     "|---|---|---|\n"
     "| platform | CONTAINER_ID is set | reports, to https://run.vast.ai unless REPORT_ADDR says otherwise; needs "
-    "PUBLIC_IPADDR and VAST_TCP_PORT_\\<workerPort>, or advertisedUrl; USE_SSL has to be false until TLS is served |\n"
+    "PUBLIC_IPADDR and VAST_TCP_PORT_\\<workerPort>, or advertisedUrl; serves TLS unless USE_SSL or tls.enabled says otherwise ([tls.md](tls.md)) |\n"
     "| local | CONTAINER_ID is not set | serves, and reports only where REPORT_ADDR is set; handlers with auth \"vast\" "
     "need unsecured, publicKeyFile or REPORT_ADDR; without an advertised url the url in signed requests is not checked |\n"
     "\n";

@@ -58,14 +58,15 @@ static void read_report(struct vwi_fill *fill)
         vwi_fill_warn(fill, "CONTAINER_ID and REPORT_ADDR are not set: nothing is reported to a control plane");
 }
 
-/* Only the text true asks for TLS, and platform mode asks for it where nothing is said. */
-static void read_tls(struct vwi_fill *fill)
+/* Of USE_SSL only the text true asks for TLS; where nothing is said, platform mode does. */
+static void read_tls(struct vwi_fill *fill, const json_t *root)
 {
     const char *text = vwi_fill_env(fill, "USE_SSL");
 
-    if (text ? strcmp(text, "true") == 0 : fill->config->platform)
-        vwi_fill_env_error(fill, "USE_SSL", "TLS comes with a later version; set USE_SSL=false%s",
-                           text ? "" : " (platform mode asks for TLS unless told otherwise)");
+    if (text)
+        fill->config->tls.enabled = strcmp(text, "true") == 0;
+    else if (!json_is_boolean(json_object_get(json_object_get(root, "tls"), "enabled")))
+        fill->config->tls.enabled = fill->config->platform;
 }
 
 static bool is_host(struct vwi_fill *fill, const char *text)
@@ -118,7 +119,8 @@ static void form_url(struct vwi_fill *fill, unsigned worker_port)
         has_port = false;
     }
     if (has_host && has_port) {
-        vwi_text_addf(&url, strchr(host.p, ':') ? "http://[%s]:%lu" : "http://%s:%lu", host.p, number);
+        vwi_text_addf(&url, strchr(host.p, ':') ? "http%s://[%s]:%lu" : "http%s://%s:%lu", fill->config->tls.enabled ? "s" : "", host.p,
+                      number);
         if (!url.failed)
             fill->config->auth.advertised_url = vwi_fill_keep_text(fill, url.p, url.len);
     }
@@ -128,12 +130,22 @@ static void form_url(struct vwi_fill *fill, unsigned worker_port)
     vwi_text_fini(&url);
 }
 
+/* https without TLS is fine: something in front of us may end it. */
+static void check_scheme(struct vwi_fill *fill)
+{
+    char *url = fill->config->auth.advertised_url;
+
+    strip_slashes(url);
+    if (fill->config->tls.enabled && strncmp(url, "http://", strlen("http://")) == 0)
+        vwi_fill_warn(fill, "advertisedUrl begins with http://, but TLS is on: clients would be answered 400");
+}
+
 static void find_url(struct vwi_fill *fill)
 {
     struct vwi_config *config = fill->config;
 
     if (config->auth.advertised_url)
-        strip_slashes(config->auth.advertised_url);
+        check_scheme(fill);
     else if (config->front.port)
         form_url(fill, config->front.port);
     else if (config->platform)
@@ -226,7 +238,7 @@ void vwi_fill_modes(struct vwi_fill *fill, json_t *root)
 
     read_worker_id(fill);
     read_report(fill);
-    read_tls(fill);
+    read_tls(fill, root);
     find_url(fill);
     check_key(fill);
     order_plugin_path(fill);

@@ -62,6 +62,12 @@ static bool lacks_score(const struct vwi_ready *r)
     return r->needs.benchmark && r->needs.max_perf <= 0 && r->score <= 0;
 }
 
+/* What the control plane has to send us first. */
+static bool is_trusted(const struct vwi_ready *r)
+{
+    return (!r->needs.key || r->key) && (!r->needs.certificate || r->certificate);
+}
+
 static enum vwi_state decide(const struct vwi_ready *r)
 {
     if (r->fault != FAULT_NONE)
@@ -72,7 +78,7 @@ static enum vwi_state decide(const struct vwi_ready *r)
         return VWI_STATE_LOADING;
     if (lacks_score(r))
         return VWI_STATE_BENCHMARKING; /* beside a key that is still awaited */
-    if (r->needs.key && !r->key)
+    if (!is_trusted(r))
         return VWI_STATE_LOADING;
     return r->suspect ? VWI_STATE_DEGRADED : VWI_STATE_READY;
 }
@@ -85,6 +91,8 @@ static const char *loading_reason(const struct vwi_ready *r)
         return "waiting for the model server's first good health probe";
     if (r->needs.port && !r->health)
         return "waiting for the model server's port to accept connections";
+    if (r->needs.certificate && !r->certificate)
+        return "waiting for a TLS certificate to be signed";
     return "waiting for the public key of the control plane";
 }
 
@@ -210,6 +218,9 @@ static unsigned note(struct vwi_ready *r, enum vwi_ready_event event, const char
         return 0;
     case VWI_READY_KEY_FAILED:
         return r->fault == FAULT_NONE ? fail(r, FAULT_KEY, text) : 0;
+    case VWI_READY_CERTIFICATE:
+        r->certificate = true;
+        return 0;
     case VWI_READY_LOAD_TIMEOUT:
         return on_load_timeout(r);
     case VWI_READY_FAILED:
@@ -264,7 +275,7 @@ unsigned vwi_ready_feed(struct vwi_ready *r, enum vwi_ready_event event, const c
     if (event == VWI_READY_DRAIN)
         return go(r, VWI_STATE_DRAINING, now_s);
     wishes = note(r, event, text, score);
-    if (r->fault == FAULT_LOAD && !r->needs.sticky && is_up(r) && (!r->needs.key || r->key))
+    if (r->fault == FAULT_LOAD && !r->needs.sticky && is_up(r) && is_trusted(r))
         clear(r); /* late, but here */
     return wishes | go(r, decide(r), now_s);
 }

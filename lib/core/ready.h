@@ -25,7 +25,7 @@ bool vwi_state_may_follow(enum vwi_state from, enum vwi_state to);
 
 /* Which evidence ready waits for, and what an error needs to clear. Frozen at init. */
 struct vwi_ready_needs {
-    bool log, health, port, benchmark, key;
+    bool log, health, port, benchmark, key, certificate;
     bool sticky;     /* an error stays until the process ends; else two good probes in a row clear it */
     double max_perf; /* > 0: capacity is fixed, benchmark is not needed */
     bool platform;   /* an unknown capacity is reported as VWI_READY_UNKNOWN_PERF */
@@ -48,6 +48,7 @@ enum vwi_ready_event {
     VWI_READY_KEY_PRESENT,
     VWI_READY_KEY_LOST,
     VWI_READY_KEY_FAILED,   /* text; cleared by KEY_PRESENT under either policy */
+    VWI_READY_CERTIFICATE,  /* TLS can be served; there for good */
     VWI_READY_LOAD_TIMEOUT, /* no effect once ready */
     VWI_READY_FAILED,       /* text: child exit, embedder, start-up */
     VWI_READY_DRAIN,
@@ -66,7 +67,7 @@ struct vwi_ready {
     enum vwi_state state;
     double start_s, since_s, loadtime_s;
     double score;
-    bool listening, log, health, key, measuring, suspect;
+    bool listening, log, health, key, certificate, measuring, suspect;
     unsigned good, bad; /* probes in a row */
     int fault;          /* enum fault of ready.c; 0: none */
     char error[VWI_READY_TEXT];

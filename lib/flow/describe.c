@@ -32,12 +32,17 @@ static void describe_handler(struct vwi_text *out, const struct vwi_config *conf
     vwi_text_adds(out, "\n");
 }
 
-void vwi_describe(const struct vwi_config *config, const struct vwi_handler *handlers, unsigned port, struct vwi_text *out)
+void vwi_describe(const struct vwi_config *config, const struct vwi_handler *handlers, unsigned port, const char *until, struct vwi_text *out)
 {
+    const struct vwi_tls_conf *tls = &config->tls;
     size_t i;
 
     vwi_text_addf(out, "mode: %s\n", config->platform ? "platform" : "local");
     vwi_text_addf(out, "listens on port %u for a model server at %s\n", port, config->model.authority);
+    if (tls->enabled && until)
+        vwi_text_addf(out, "serves HTTPS with the certificate in %s, which ends on %s\n", tls->cert_file, until);
+    else if (tls->enabled)
+        vwi_text_addf(out, "would obtain a certificate from %s first, for there is no %s\n", tls->sign_url, tls->cert_file);
     if (config->auth.advertised_url)
         vwi_text_addf(out, "advertised as %s\n", config->auth.advertised_url);
     for (i = 0; i < config->handlers.count; i++)

@@ -6,6 +6,7 @@
 #include "core/config.h"
 #include "flow/handler.h"
 
-void vwi_describe(const struct vwi_config *config, const struct vwi_handler *handlers, unsigned port, struct vwi_text *out);
+/* until: when the certificate that is loaded ends; NULL: none is. */
+void vwi_describe(const struct vwi_config *config, const struct vwi_handler *handlers, unsigned port, const char *until, struct vwi_text *out);
 
 #endif

@@ -190,6 +190,7 @@ static struct vwi_ready_needs find_needs(const struct vwi_startup_setup *setup)
     needs.max_perf = conf->max_perf;
     needs.benchmark = setup->model && setup->bench_handler && conf->max_perf <= 0;
     needs.key = setup->needs_key;
+    needs.certificate = setup->needs_certificate;
     needs.sticky = setup->model && conf->sticky; /* without a model server the embedder's word clears */
     needs.platform = setup->platform;
     needs.load_s = conf->load_s;
@@ -310,6 +311,7 @@ void vwi_startup_key(struct vwi_startup *s, bool present)
     feed(s, present ? VWI_READY_KEY_PRESENT : VWI_READY_KEY_LOST, NULL, 0);
 }
 
+void vwi_startup_certificate(struct vwi_startup *s) { feed(s, VWI_READY_CERTIFICATE, NULL, 0); }
 void vwi_startup_key_failed(struct vwi_startup *s, const char *text) { feed(s, VWI_READY_KEY_FAILED, text, 0); }
 void vwi_startup_error(struct vwi_startup *s, const char *text) { feed(s, VWI_READY_FAILED, text, 0); }
 void vwi_startup_loaded(struct vwi_startup *s) { feed(s, VWI_READY_LOG_LOADED, NULL, 0); }

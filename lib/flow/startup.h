@@ -29,6 +29,7 @@ struct vwi_startup_setup {
     struct vwi_bench_hooks bench_hooks;
     const char *cache_key;                        /* configuration and model as text; hashed, never written. NULL: no cache */
     bool needs_key;                               /* some handler verifies signatures */
+    bool needs_certificate;                       /* one is being obtained */
     bool platform;
     bool fed;    /* lines also come through vwi_startup_line(), so patterns have a source without a log file */
     bool driven; /* ready waits for vwi_startup_loaded() even where no load pattern is set */
@@ -43,6 +44,7 @@ void vwi_startup_destroy(struct vwi_startup *s); /* not inside on_change */
 /* Loop thread, all of them. on_change may run inside any of these. */
 void vwi_startup_start(struct vwi_startup *s);                                    /* our port is open: watch, probe, measure */
 void vwi_startup_key(struct vwi_startup *s, bool present);
+void vwi_startup_certificate(struct vwi_startup *s);                              /* there is one now */
 void vwi_startup_key_failed(struct vwi_startup *s, const char *text);             /* clears when the key is present */
 void vwi_startup_error(struct vwi_startup *s, const char *text);                  /* e.g. the model process ended */
 void vwi_startup_line(struct vwi_startup *s, const char *line, size_t len);       /* a line of the model's output */

@@ -125,6 +125,13 @@ out:
     return err;
 }
 
+bool vwi_file_exists(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 || (errno != ENOENT && errno != ENOTDIR);
+}
+
 /* 0, or the reason. */
 static int make_one(const char *path, mode_t mode)
 {

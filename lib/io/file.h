@@ -2,6 +2,7 @@
 #ifndef VWI_IO_FILE_H
 #define VWI_IO_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -13,6 +14,7 @@
 vw_err vwi_file_read(const char *path, size_t max, struct vwi_text *ret, vw_error_t *why);
 /* Temporary file beside path, fsync, rename. mode is not narrowed by the umask. */
 vw_err vwi_file_write(const char *path, const char *data, size_t len, mode_t mode, vw_error_t *why);
+bool vwi_file_exists(const char *path); /* of any kind, readable or not */
 /* The directory and its missing parents, as mkdir -p. */
 vw_err vwi_dir_make(const char *path, mode_t mode, vw_error_t *why);
 
