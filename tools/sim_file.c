@@ -1,8 +1,12 @@
-/* Small files. Writing goes through a neighbour and a rename, so a script may wait for the name to appear. */
+/*
+ * Small files. Writing goes through a neighbour and a rename, so a script may wait for the name to appear.
+ * The odd thing: root may replace and remove anything, so what is no regular file (/dev/null, a FIFO) is written to as it is.
+ */
 #include "sim_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -60,12 +64,39 @@ vw_err sim_file_write_fd(int fd, const char *name, const char *data, size_t len,
     return VW_OK;
 }
 
+static bool is_special(const char *path)
+{
+    struct stat st;
+
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode);
+}
+
+static vw_err write_special(const char *path, const char *data, size_t len, vw_error_t *why)
+{
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    vw_err err;
+
+    if (fd < 0)
+        return vwi_fail(why, VW_E_IO, "%s: %s", path, strerror(errno));
+    err = sim_file_write_fd(fd, path, data, len, why);
+    close(fd);
+    return err;
+}
+
+void sim_file_remove(const char *path)
+{
+    if (!is_special(path))
+        unlink(path);
+}
+
 vw_err sim_file_write(const char *path, mode_t mode, const char *data, size_t len, vw_error_t *why)
 {
     struct vwi_text temp = VWI_TEXT_INIT;
     vw_err err = VW_OK;
     int fd = -1;
 
+    if (is_special(path))
+        return write_special(path, data, len, why);
     if (!vwi_text_addf(&temp, "%s.%ld.tmp", path, (long)getpid()))
         return vwi_fail(why, VW_E_NOMEM, "%s: out of memory", path);
     fd = open(temp.p, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);

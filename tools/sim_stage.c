@@ -77,9 +77,9 @@ static void raise_file_limit(void)
 static void remove_files(const struct sim_stage *stage)
 {
     if (stage->common->ready_file)
-        unlink(stage->common->ready_file);
+        sim_file_remove(stage->common->ready_file);
     if (stage->common->env_file)
-        unlink(stage->common->env_file);
+        sim_file_remove(stage->common->env_file);
 }
 
 vw_err sim_stage_init(struct sim_stage *stage, const struct sim_common *common, vw_error_t *why)

@@ -142,6 +142,10 @@ const char *program_out(const struct program *p);             /* whole after pro
 const char *program_err(const struct program *p);
 void program_free(struct program *p);                         /* kills it if it still runs */
 
+/* A shell command line (printf), at most PATIENCE_S seconds long; what it said on standard output, to be freed. */
+char *shell(int *ret_status, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+bool has_program(const char *name); /* found on PATH; says so once where it is not, so that a skipped scene is seen */
+
 /* ---- odds ---- */
 void scene_init(void); /* once, before the tests are forked: keys */
 char *quoted(const char *text); /* ' to ", to be freed */

@@ -4,6 +4,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -198,4 +199,36 @@ void program_free(struct program *p)
     }
     pthread_mutex_destroy(&p->lock);
     free(p);
+}
+
+char *shell(int *ret_status, const char *fmt, ...)
+{
+    char *line = NULL, limit[16], *out;
+    struct program *p;
+    va_list ap;
+
+    va_start(ap, fmt);
+    ck_assert_int_gt(vasprintf(&line, fmt, ap), 0);
+    va_end(ap);
+    snprintf(limit, sizeof limit, "%d", PATIENCE_S);
+    p = program_start((const char *const[]){ "/usr/bin/timeout", limit, "/bin/sh", "-c", line, NULL }, NULL);
+    *ret_status = program_wait(p);
+    out = strdup(program_out(p));
+    if (*ret_status)
+        fprintf(stderr, "%s\n-> %d\n%s%s\n", line, *ret_status, out, program_err(p));
+    program_free(p);
+    free(line);
+    return out;
+}
+
+bool has_program(const char *name)
+{
+    int status;
+    char *out = shell(&status, "command -v %s >/dev/null || [ -x /usr/sbin/%s ] || echo missing", name, name);
+    bool found = !strstr(out, "missing");
+
+    if (!found)
+        printf("skipped: %s is not installed (tools/bootstrap installs it)\n", name);
+    free(out);
+    return found;
 }

@@ -239,7 +239,7 @@ static const struct {
     const char *environment[4], *settings, *said[3], *told;
 } failures[] = {
     { { "USE_SSL=false" }, "", { "PUBLIC_IPADDR", "VAST_TCP_PORT_", "set it, or advertisedUrl" }, "PUBLIC_IPADDR" },
-    { { "PUBLIC_IPADDR=203.0.113.7" }, ADVERTISED "'tls': {'certFile': '/dev/null'}, ", { "tls.certFile", "/dev/null", "Remedy" }, "tls.certFile" },
+    { { "PUBLIC_IPADDR=203.0.113.7" }, ADVERTISED "'tls': {'certFile': '/'}, ", { "tls.certFile", "not a regular file", "Remedy" }, "tls.certFile" },
     { { "USE_SSL=false", "UNSECURED=perhaps" }, ADVERTISED, { "UNSECURED", "perhaps", "" }, "UNSECURED" },
     { { "USE_SSL=false" }, ADVERTISED "'nonsense': 1, ", { "nonsense", "unknown key", "" }, "nonsense" },
 };

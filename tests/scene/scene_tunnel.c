@@ -221,11 +221,12 @@ END_TEST
 /* Credentials in the query, where a browser's WebSocket can put them; "" for the signature: a wrong one. */
 static void ask_signed(int fd, const char *signature)
 {
-    char request[3000], escaped[1100], *at = escaped;
+    char request[3000], escaped[1100];
+    size_t len = 0;
 
+    escaped[0] = '\0';
     for (; *signature; signature++)
-        at += *signature == '+' || *signature == '/' ? sprintf(at, "%%%02X", *signature) : sprintf(at, "%c", *signature);
-    *at = '\0';
+        len += (size_t)snprintf(escaped + len, sizeof escaped - len, strchr("+/", *signature) ? "%%%02X" : "%c", *signature);
     snprintf(request, sizeof request, "GET /ws?serverless_cost=1&serverless_endpoint=e&serverless_reqnum=1&serverless_request_idx=7"
              "&serverless_url=http%%3A%%2F%%2F127.0.0.1%%3A41234&serverless_signature=%s HTTP/1.1\r\nHost: x\r\n" ASK "\r\n",
              escaped[0] ? escaped : "AAAA");

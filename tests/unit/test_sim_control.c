@@ -524,6 +524,26 @@ START_TEST(ready_file_appears_once_listening_and_goes_at_the_end)
 }
 END_TEST
 
+START_TEST(files_that_are_no_regular_ones_are_left_in_place)
+{
+    struct sim_scratch s;
+    struct sim_proc control;
+    char to[20] = "";
+
+    sim_scratch_make(&s);
+    ck_assert_int_eq(symlink("/dev/null", s.file), 0);
+    {
+        const char *const args[] = { "control", "--quiet", "--env", s.file, NULL };
+
+        sim_proc_start(&control, args);
+    }
+    ck_assert_int_eq(sim_proc_stop(&control), 0);
+    ck_assert_int_eq(readlink(s.file, to, sizeof to), 9);
+    ck_assert_mem_eq(to, "/dev/null", 9);
+    sim_scratch_remove(&s);
+}
+END_TEST
+
 START_TEST(endpoint_workers_are_a_bare_list)
 {
     struct sim_proc control;
@@ -565,6 +585,7 @@ Suite *sim_control_suite(void)
     tcase_add_test(control, misbehaviour_can_be_asked_for_at_the_start);
     tcase_add_test(control, record_keeps_each_body_without_secrets);
     tcase_add_test(control, ready_file_appears_once_listening_and_goes_at_the_end);
+    tcase_add_test(control, files_that_are_no_regular_ones_are_left_in_place);
     tcase_add_test(control, endpoint_workers_are_a_bare_list);
     suite_add_tcase(s, control);
     return s;

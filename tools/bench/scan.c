@@ -127,7 +127,7 @@ static void measure_image(void)
 int main(int argc, char **argv)
 {
     if (argc == 3 && strcmp(argv[1], "envelope") == 0) {
-        measure_small(atoi(argv[2]));
+        measure_small((int)strtol(argv[2], NULL, 10));
         return 0;
     }
     measure_small(200000);
