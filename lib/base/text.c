@@ -41,23 +41,43 @@ bool vwi_text_add(struct vwi_text *t, const char *p, size_t len)
     return true;
 }
 
-bool vwi_text_adds(struct vwi_text *t, const char *s) { return vwi_text_add(t, s, strlen(s)); }
-
 bool vwi_text_addf(struct vwi_text *t, const char *fmt, ...)
 {
+    size_t room;
     va_list ap;
     int n;
 
-    va_start(ap, fmt);
-    n = vsnprintf(NULL, 0, fmt, ap);
-    va_end(ap);
-    if (n < 0 || !vwi_text_reserve(t, (size_t)n))
+    if (!vwi_text_reserve(t, 0))
         return false;
+    room = t->cap - t->len;
     va_start(ap, fmt);
-    vsnprintf(t->p + t->len, (size_t)n + 1, fmt, ap);
+    n = vsnprintf(t->p + t->len, room, fmt, ap);
     va_end(ap);
-    t->len += (size_t)n;
-    return true;
+    if (n >= 0 && (size_t)n >= room && vwi_text_reserve(t, (size_t)n)) {
+        va_start(ap, fmt);
+        n = vsnprintf(t->p + t->len, (size_t)n + 1, fmt, ap);
+        va_end(ap);
+    }
+    if (n >= 0 && !t->failed) {
+        t->len += (size_t)n;
+        return true;
+    }
+    t->p[t->len] = '\0';
+    return false;
+}
+
+bool vwi_text_add_integer(struct vwi_text *t, long long v)
+{
+    unsigned long long rest = v < 0 ? 0ULL - (unsigned long long)v : (unsigned long long)v;
+    char digits[24], *at = digits + sizeof digits;
+
+    do {
+        *--at = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest);
+    if (v < 0)
+        *--at = '-';
+    return vwi_text_add(t, at, (size_t)(digits + sizeof digits - at));
 }
 
 bool vwi_text_add_json(struct vwi_text *t, const char *p, size_t len)
@@ -92,11 +112,6 @@ void vwi_text_fini(struct vwi_text *t)
 {
     vwi_free(t->p);
     *t = (struct vwi_text)VWI_TEXT_INIT;
-}
-
-bool vwi_span_is(struct vwi_span s, const char *text)
-{
-    return s.len == strlen(text) && memcmp(s.p, text, s.len) == 0;
 }
 
 bool vwi_span_is_nocase(struct vwi_span s, const char *text)

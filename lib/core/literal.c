@@ -51,17 +51,22 @@ bool vwi_literal_real(struct vwi_text *t, double v)
 
 bool vwi_literal_seconds(struct vwi_text *t, double v)
 {
-    char buf[48];
-    long long us;
-    size_t len;
+    char fraction[7] = ".";
+    long long us, rest;
+    size_t i, len = 7;
 
     if (!isfinite(v) || fabs(v) > 9e12)
         return vwi_text_adds(t, "0.0");
     us = llround(v * 1e6);
-    len = (size_t)snprintf(buf, sizeof(buf), "%s%lld.%06lld", us < 0 ? "-" : "", llabs(us / 1000000), llabs(us % 1000000));
-    while (buf[len - 1] == '0' && buf[len - 2] != '.')
+    if (us < 0)
+        vwi_text_add(t, "-", 1);
+    vwi_text_add_integer(t, llabs(us / 1000000));
+    rest = llabs(us % 1000000);
+    for (i = 6; i > 0; i--, rest /= 10)
+        fraction[i] = (char)('0' + rest % 10);
+    while (len > 2 && fraction[len - 1] == '0')
         len--;
-    return vwi_text_add(t, buf, len);
+    return vwi_text_add(t, fraction, len);
 }
 
 /* Length of the UTF-8 sequence at s; 0 when it is not one. Surrogates, overlong forms and what is above U+10FFFF are not. */

@@ -23,10 +23,35 @@ static void add_real(struct vwi_text *out, const char *key, double value)
     vwi_literal_real(out, value);
 }
 
-static void add_time(struct vwi_text *out, const char *key, double value)
+static const char *status_name(enum vwi_deletion_status status)
 {
-    vwi_text_addf(out, ",\"%s\":", key);
-    vwi_literal_seconds(out, value);
+    switch (status) {
+    case VWI_DELETION_SUCCESS:
+        return "Success";
+    case VWI_DELETION_CANCELLED:
+        return "Cancelled";
+    case VWI_DELETION_REJECTED:
+        return "Rejected";
+    case VWI_DELETION_ERROR:
+        break;
+    }
+    return "Error";
+}
+
+/* printf's parsing of its format would be a third of what a whole request costs: these are written piece by piece. */
+static void add_deletion(struct vwi_text *out, const struct vwi_deletion *d)
+{
+    vwi_text_adds(out, "{\"request_idx\":");
+    vwi_text_add_integer(out, d->request_idx);
+    vwi_text_adds(out, d->success ? ",\"success\":true,\"status\":\"" : ",\"success\":false,\"status\":\"");
+    vwi_text_adds(out, status_name(d->status));
+    vwi_text_adds(out, "\",\"entered_queue_at\":");
+    vwi_literal_seconds(out, d->entered_s);
+    vwi_text_adds(out, ",\"work_started_at\":");
+    vwi_literal_seconds(out, d->started_s);
+    vwi_text_adds(out, ",\"work_completed_at\":");
+    vwi_literal_seconds(out, d->completed_s);
+    vwi_text_adds(out, "}");
 }
 
 static void add_identity(struct vwi_text *out, const struct vwi_wire_status *in)
@@ -55,8 +80,10 @@ vw_err vwi_wire_status(const struct vwi_wire_status *in, struct vwi_text *out)
     vwi_text_addf(out, ",\"num_requests_recieved\":%llu", (unsigned long long)counts->requests_received);
     add_real(out, "additional_disk_usage", in->disk_usage_gib);
     vwi_text_adds(out, ",\"working_request_idxs\":[");
-    for (i = 0; i < counts->idx_count; i++)
-        vwi_text_addf(out, i ? ",%lld" : "%lld", counts->idxs[i]);
+    for (i = 0; i < counts->idx_count; i++) {
+        vwi_text_adds(out, i ? "," : "");
+        vwi_text_add_integer(out, counts->idxs[i]);
+    }
     vwi_text_adds(out, "]");
     add_string(out, "url", in->url);
     vwi_text_adds(out, "}");
@@ -73,21 +100,6 @@ vw_err vwi_wire_beacon(const struct vwi_wire_status *in, struct vwi_text *out)
     return finish(out);
 }
 
-static const char *status_name(enum vwi_deletion_status status)
-{
-    switch (status) {
-    case VWI_DELETION_SUCCESS:
-        return "Success";
-    case VWI_DELETION_CANCELLED:
-        return "Cancelled";
-    case VWI_DELETION_REJECTED:
-        return "Rejected";
-    case VWI_DELETION_ERROR:
-        break;
-    }
-    return "Error";
-}
-
 vw_err vwi_wire_deletions(long long worker_id, const char *mtoken, const struct vwi_deletion *deletions, size_t count,
                           struct vwi_text *out)
 {
@@ -98,14 +110,8 @@ vw_err vwi_wire_deletions(long long worker_id, const char *mtoken, const struct 
     add_string(out, "mtoken", mtoken);
     vwi_text_adds(out, ",\"requests\":[");
     for (i = 0; i < count && !out->failed; i++) {
-        const struct vwi_deletion *d = &deletions[i];
-
-        vwi_text_addf(out, "%s{\"request_idx\":%lld,\"success\":%s,\"status\":\"%s\"", i ? "," : "", d->request_idx,
-                      d->success ? "true" : "false", status_name(d->status));
-        add_time(out, "entered_queue_at", d->entered_s);
-        add_time(out, "work_started_at", d->started_s);
-        add_time(out, "work_completed_at", d->completed_s);
-        vwi_text_adds(out, "}");
+        vwi_text_adds(out, i ? "," : "");
+        add_deletion(out, &deletions[i]);
     }
     vwi_text_adds(out, "]}");
     return finish(out);

@@ -5,6 +5,10 @@
  */
 #include <string.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "base/mem.h"
 #include "base/vwi.h"
 #include "io/http1_parts.h"
@@ -17,33 +21,55 @@ static struct vwi_http1 *of(llhttp_t *parser) { return VWI_CONTAINER(parser, str
 
 static uint32_t offset(const struct vwi_http1 *h, const char *at) { return (uint32_t)(at - h->slice) + (uint32_t)h->scanned; }
 
+static bool is_control(unsigned char c) { return c < ' ' || c == 0x7f; }
+
+/* How many bytes from p on are no control bytes. */
+static size_t count_plain(const char *p, size_t len)
+{
+    size_t i = 0;
+
+#ifdef __SSE2__
+    for (; len - i >= 16; i += 16) {
+        __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+        __m128i low = _mm_cmpeq_epi8(_mm_min_epu8(x, _mm_set1_epi8(0x1f)), x);
+        unsigned marks = (unsigned)_mm_movemask_epi8(_mm_or_si128(low, _mm_cmpeq_epi8(x, _mm_set1_epi8(0x7f))));
+
+        if (marks)
+            return i + (unsigned)__builtin_ctz(marks);
+    }
+#endif
+    while (i < len && !is_control((unsigned char)p[i]))
+        i++;
+    return i;
+}
+
 /*
  * Passes bytes until a line ends (its LF included), a byte is wrong, or nothing is left. Wrong are control bytes but HTAB,
  * CR without LF, LF without CR, and white space at the start of a line.
  */
 static size_t scan(unsigned char *last, const char *p, size_t len)
 {
-    unsigned char before = *last;
-    size_t i;
+    size_t i = 0;
 
-    for (i = 0; i < len; i++) {
+    while (i < len) {
         unsigned char c = (unsigned char)p[i];
 
-        if (c > ' ' && c != 0x7f && before != '\r') {
-            before = c;
-            continue;
-        }
-        if ((before == '\r') != (c == '\n') || (before == '\n' && (c == ' ' || c == '\t')))
+        if ((*last == '\r') != (c == '\n') || (*last == '\n' && (c == ' ' || c == '\t')))
             break;
-        if (c == 0x7f || (c < ' ' && c != '\r' && c != '\n' && c != '\t'))
+        if (is_control(c) && c != '\r' && c != '\n' && c != '\t')
             break;
-        before = c;
-        if (c == '\n') {
-            i++;
+        *last = c;
+        i++;
+        if (c == '\n')
             break;
+        if (c != '\r' && i < len) {
+            size_t plain = count_plain(p + i, len - i);
+
+            i += plain;
+            if (plain)
+                *last = (unsigned char)p[i - 1];
         }
     }
-    *last = before;
     return i;
 }
 

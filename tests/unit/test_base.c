@@ -1,5 +1,7 @@
 /* The ground: error text, spans and text building, lists, failing allocations. */
 #include <check.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/err.h"
@@ -36,6 +38,43 @@ START_TEST(text_adds_json_strings_with_controls_escaped)
     ck_assert_str_eq(t.p, "7 \"a\\\"\\\\\\n\\u0001z\"");
     ck_assert(!t.failed);
     vwi_text_fini(&t);
+}
+END_TEST
+
+START_TEST(text_adds_integers_as_printf_does)
+{
+    static const long long values[] = { 0, 7, -1, 10, 1795422695, LLONG_MAX, LLONG_MIN };
+    char expected[24];
+    size_t i;
+
+    for (i = 0; i < VWI_ARRAY_LEN(values); i++) {
+        struct vwi_text t = VWI_TEXT_INIT;
+
+        snprintf(expected, sizeof expected, "%lld", values[i]);
+        ck_assert(vwi_text_add_integer(&t, values[i]));
+        ck_assert_str_eq(t.p, expected);
+        vwi_text_fini(&t);
+    }
+}
+END_TEST
+
+/* The room that is there is tried first: just enough, one byte too little, and far too little. */
+START_TEST(text_formats_into_what_room_there_is)
+{
+    size_t before, len;
+
+    for (before = 0; before < 130; before++) {
+        for (len = 120; len < 140; len++) {
+            struct vwi_text t = VWI_TEXT_INIT;
+
+            vwi_text_addf(&t, "%*s", (int)before, "");
+            ck_assert(vwi_text_addf(&t, "%0*d", (int)len, 5));
+            ck_assert_uint_eq(t.len, before + len);
+            ck_assert_uint_eq(strlen(t.p), t.len);
+            ck_assert_int_eq(t.p[t.len - 1], '5');
+            vwi_text_fini(&t);
+        }
+    }
 }
 END_TEST
 
@@ -92,6 +131,8 @@ Suite *base_suite(void)
     tcase_add_test(tc, fail_keeps_the_first_cause);
     tcase_add_test(tc, every_error_code_has_a_name_and_a_text);
     tcase_add_test(tc, text_adds_json_strings_with_controls_escaped);
+    tcase_add_test(tc, text_adds_integers_as_printf_does);
+    tcase_add_test(tc, text_formats_into_what_room_there_is);
     tcase_add_test(tc, text_remembers_a_failed_growth);
     tcase_add_test(tc, spans_compare_exactly_or_without_case);
     tcase_add_test(tc, list_keeps_the_order_of_adding);
