@@ -185,11 +185,11 @@ static void on_idle(void *arg)
     vwi_drain_on_idle(&worker->drain);
 }
 
-static void on_turn(void *arg, double cpu_s)
+static void on_turn(void *arg, double cpu_s, double wall_s)
 {
     struct vw_worker *worker = arg;
 
-    vwi_admin_turn(worker->desk.admin, cpu_s);
+    vwi_admin_turn(worker->desk.admin, cpu_s, wall_s);
 }
 
 static void on_signal_bits(void *arg, unsigned bits)

@@ -189,6 +189,11 @@ static void loop_turn(struct vwi_metric_pen *pen, const struct vwi_exposition *i
         vwi_metric_histogram(pen, NULL, 0, in->loop_turn_cpu);
 }
 
+static void loop_stall(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
+{
+    vwi_metric_real(pen, NULL, 0, in->loop_stall_s);
+}
+
 static void plugin_seconds(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
 {
     size_t i, j;
@@ -282,6 +287,7 @@ static const struct row {
     { P "client_connections", VWI_METRIC_GAUGE, "", "Connections of clients open now.", client_connections },
     { P "bytes_total", VWI_METRIC_COUNTER, "direction", "Bytes read from and written to clients.", bytes },
     { P "loop_turn_cpu_seconds", VWI_METRIC_HISTOGRAM, "", "CPU time of one turn of the event loop.", loop_turn },
+    { P "loop_stall_seconds", VWI_METRIC_GAUGE, "", "The longest that one turn of the event loop took in the last minute or two.", loop_stall },
     { P "plugin_seconds", VWI_METRIC_SUMMARY, "plugin", "Time inside the hooks of a plugin.", plugin_seconds },
     { P "plugin_fallbacks_total", VWI_METRIC_COUNTER, "",
       "Requests booked with workload 100 because weighing them failed.", plugin_fallbacks },

@@ -42,6 +42,7 @@ struct vwi_exposition {
     uint64_t model_active, model_idle;
     uint64_t client_connections, bytes_in, bytes_out;
     const struct vwi_histogram *loop_turn_cpu;
+    double loop_stall_s;
     const struct vwi_plugin_figures *plugins;
     size_t plugin_count;
     uint64_t plugin_fallbacks;

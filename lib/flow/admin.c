@@ -16,6 +16,7 @@
 #include "base/vwi.h"
 #include "core/exposition.h"
 #include "core/histogram.h"
+#include "core/peak.h"
 #include "flow/request.h"
 #include "flow/respond.h"
 #include "io/front.h"
@@ -26,6 +27,7 @@ struct vwi_admin {
     double start_wall_s;
     int64_t start_us;
     struct vwi_histogram turns;
+    struct vwi_peak stall;
     const char *states[VWI_STATES];
 };
 
@@ -48,7 +50,13 @@ vw_err vwi_admin_create(const struct vwi_desk *desk, struct vwi_front *const *fr
 }
 
 void vwi_admin_destroy(struct vwi_admin *admin) { vwi_free(admin); }
-void vwi_admin_turn(struct vwi_admin *admin, double cpu_s) { vwi_histogram_observe(&admin->turns, cpu_s); }
+
+void vwi_admin_turn(struct vwi_admin *admin, double cpu_s, double wall_s)
+{
+    vwi_histogram_observe(&admin->turns, cpu_s);
+    if (wall_s > admin->stall.now)
+        vwi_peak_observe(&admin->stall, wall_s, vwi_mono_us());
+}
 
 static void reply_text(struct vwi_exchange *ex, int status, const char *type, struct vwi_text *body)
 {
@@ -184,6 +192,7 @@ static void serve_metrics(struct vwi_admin *admin, struct vwi_exchange *ex)
     in.bytes_in = front.bytes_in;
     in.bytes_out = front.bytes_out;
     in.loop_turn_cpu = &admin->turns;
+    in.loop_stall_s = vwi_peak_highest(&admin->stall, vwi_mono_us());
     in.log_loads = vwi_startup_matches(desk->startup, VWI_PATTERN_LOAD);
     in.log_errors = vwi_startup_matches(desk->startup, VWI_PATTERN_ERROR);
     in.log_infos = vwi_startup_matches(desk->startup, VWI_PATTERN_INFO);

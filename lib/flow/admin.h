@@ -17,7 +17,7 @@ vw_err vwi_admin_create(const struct vwi_desk *desk, struct vwi_front *const *fr
 void vwi_admin_destroy(struct vwi_admin *admin);
 /* True: the path was built in, and answered. */
 bool vwi_admin_serve(struct vwi_admin *admin, struct vwi_exchange *ex);
-/* What one turn of the loop cost, for loop_turn_cpu_seconds. */
-void vwi_admin_turn(struct vwi_admin *admin, double cpu_s);
+/* What one turn of the loop cost, for loop_turn_cpu_seconds, and how long it took, for loop_stall_seconds. */
+void vwi_admin_turn(struct vwi_admin *admin, double cpu_s, double wall_s);
 
 #endif

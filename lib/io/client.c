@@ -410,6 +410,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     struct vwi_client *c = arg;
 
     (void)fd, (void)what;
+    vwi_loop_awake(c->front->loop);
     if (c->tls && !c->secure && !vwi_client_handshake(c))
         ; /* not yet */
     else if (c->state == VWI_CLIENT_LINGER)
@@ -427,6 +428,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     size_t before = vwi_client_backlog(c);
 
     (void)fd, (void)what;
+    vwi_loop_awake(c->front->loop);
     if (c->tls && vwi_client_handshake_write(c))
         return;
     vwi_client_flush(c);

@@ -95,6 +95,7 @@ static void on_socket_ready(evutil_socket_t fd, short what, void *arg)
     struct vwi_courier *courier = arg;
     int running, bits = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
 
+    vwi_loop_awake(courier->loop);
     curl_multi_socket_action(courier->multi, fd, bits, &running);
     harvest(courier);
 }

@@ -119,6 +119,7 @@ static void on_connected(evutil_socket_t fd, short what, void *arg)
     int error = 0;
 
     (void)what;
+    vwi_loop_awake(dial->dialer->loop);
     if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len) != 0)
         error = errno;
     if (error) {

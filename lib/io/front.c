@@ -85,6 +85,7 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
     int i;
 
     (void)what;
+    vwi_loop_awake(front->loop);
     for (i = 0; i < ACCEPTS_PER_TURN && front->listen_fd >= 0; i++) {
         struct sockaddr_storage from;
         socklen_t len = sizeof from;

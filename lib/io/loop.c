@@ -14,6 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/vwi.h"
@@ -31,8 +32,9 @@ struct vwi_loop {
     atomic_uint signals;
     void (*on_signal)(void *arg, unsigned bits);
     void *on_signal_arg;
-    void (*on_turn)(void *arg, double cpu_s);
+    void (*on_turn)(void *arg, double cpu_s, double wall_s);
     void *on_turn_arg;
+    int64_t awake_us; /* since when this turn works; 0: it waits */
     bool stopping;
     pthread_mutex_t lock; /* guards posts */
     struct post *posts, **posts_tail;
@@ -64,6 +66,7 @@ static void on_wake(evutil_socket_t fd, short what, void *arg)
     unsigned bits;
 
     (void)what;
+    vwi_loop_awake(loop);
     if (read(fd, &n, sizeof n) < 0 && errno != EAGAIN)
         return;
     bits = atomic_exchange(&loop->signals, 0);
@@ -172,12 +175,19 @@ vw_err vwi_loop_run(struct vwi_loop *loop)
         if (!loop->on_turn)
             continue;
         after = thread_cpu_s();
-        loop->on_turn(loop->on_turn_arg, after - before);
+        loop->on_turn(loop->on_turn_arg, after - before, loop->awake_us ? (double)(vwi_mono_us() - loop->awake_us) / 1e6 : 0);
+        loop->awake_us = 0;
         before = after;
     }
     loop->stopping = false;
     vwi_loop_run_burials(loop);
     return rc < 0 ? VW_E_IO : VW_OK;
+}
+
+void vwi_loop_awake(struct vwi_loop *loop)
+{
+    if (!loop->awake_us)
+        loop->awake_us = vwi_mono_us();
 }
 
 void vwi_loop_stop(struct vwi_loop *loop)
@@ -229,7 +239,7 @@ void vwi_loop_bury(struct vwi_loop *loop, struct vwi_burial *node, vwi_loop_fn f
     loop->burials = node;
 }
 
-void vwi_loop_on_turn(struct vwi_loop *loop, void (*fn)(void *arg, double cpu_s), void *arg)
+void vwi_loop_on_turn(struct vwi_loop *loop, void (*fn)(void *arg, double cpu_s, double wall_s), void *arg)
 {
     loop->on_turn = fn;
     loop->on_turn_arg = arg;
@@ -240,6 +250,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     struct vwi_timer *t = arg;
 
     (void)fd, (void)what;
+    vwi_loop_awake(t->loop);
     t->fn(t->arg);
 }
 
@@ -247,6 +258,7 @@ vw_err vwi_timer_init(struct vwi_timer *t, struct vwi_loop *loop, vwi_loop_fn fn
 {
     t->fn = fn;
     t->arg = arg;
+    t->loop = loop;
     t->ev = event_new(loop->base, -1, 0, on_timer, t);
     return t->ev ? VW_OK : VW_E_NOMEM;
 }

@@ -25,8 +25,10 @@ bool vwi_loop_post(struct vwi_loop *loop, vwi_loop_fn fn, void *arg);
 void vwi_loop_signal(struct vwi_loop *loop, unsigned bits);
 void vwi_loop_on_signal(struct vwi_loop *loop, void (*fn)(void *arg, unsigned bits), void *arg);
 
-/* After each turn, with the CPU time it cost this thread. Set before vwi_loop_run. */
-void vwi_loop_on_turn(struct vwi_loop *loop, void (*fn)(void *arg, double cpu_s), void *arg);
+/* After each turn, with the CPU time it cost this thread and the time it took without the wait. Set before vwi_loop_run. */
+void vwi_loop_on_turn(struct vwi_loop *loop, void (*fn)(void *arg, double cpu_s, double wall_s), void *arg);
+/* First thing in a callback of an event of one's own: with the first of them a turn stops waiting. Timers do it themselves. */
+void vwi_loop_awake(struct vwi_loop *loop);
 
 /* Loop thread: run fn(arg) after the callbacks of this turn, usually to free arg. Cannot fail: the node is the caller's. */
 struct vwi_burial {
@@ -39,6 +41,7 @@ void vwi_loop_run_burials(struct vwi_loop *loop); /* teardown: now, not inside a
 
 struct vwi_timer {
     struct event *ev;
+    struct vwi_loop *loop;
     vwi_loop_fn fn;
     void *arg;
 };

@@ -67,6 +67,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     if (conn->fd < 0)
         return;
+    vwi_loop_awake(conn->pool->loop);
     if (conn->lease)
         conn->pool->events->on_readable(conn->lease);
     else
@@ -78,6 +79,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
     struct vwi_pool_conn *conn = arg;
 
     (void)fd, (void)what;
+    vwi_loop_awake(conn->pool->loop);
     if (conn->fd >= 0 && conn->lease)
         conn->pool->events->on_writable(conn->lease);
 }

@@ -282,6 +282,7 @@ static void on_notify(evutil_socket_t fd, short what, void *arg)
     ssize_t n, at = 0;
 
     (void)what;
+    vwi_loop_awake(t->loop);
     n = read(fd, buf, sizeof buf);
     while (n - at >= (ssize_t)sizeof(struct inotify_event)) {
         const struct inotify_event *ev = (const void *)(buf + at);

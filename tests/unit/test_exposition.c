@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/vwi.h"
 #include "core/exposition.h"
+#include "core/peak.h"
 
 /* All metrics of the interface; a name that is taken away or renamed breaks dashboards. */
 static const char *const expected[] = {
@@ -17,7 +18,8 @@ static const char *const expected[] = {
     "vastworker_capacity",            "vastworker_state",                   "vastworker_state_since_seconds",
     "vastworker_sessions",            "vastworker_reports_total",           "vastworker_report_seconds",
     "vastworker_deletions_dropped_total", "vastworker_model_connections",   "vastworker_client_connections",
-    "vastworker_bytes_total",         "vastworker_loop_turn_cpu_seconds",   "vastworker_plugin_seconds",
+    "vastworker_bytes_total",         "vastworker_loop_turn_cpu_seconds",   "vastworker_loop_stall_seconds",
+    "vastworker_plugin_seconds",
     "vastworker_plugin_fallbacks_total", "vastworker_log_matches_total",    "vastworker_build_info",
     "process_cpu_seconds_total",      "process_resident_memory_bytes",      "process_open_fds",
     "process_max_fds",                "process_start_time_seconds",
@@ -73,6 +75,7 @@ static void set_up(struct fixture *f)
                                      .report_seconds = &f->report,
                                      .bytes_in = 18446744073709551615ull,
                                      .loop_turn_cpu = &f->turn,
+                                     .loop_stall_s = 0.25,
                                      .plugins = plugins,
                                      .plugin_count = VWI_ARRAY_LEN(plugins) };
 }
@@ -124,6 +127,7 @@ START_TEST(exposition_text_says_what_happened)
         "vastworker_bytes_total{direction=\"in\"} 18446744073709551615",
         "vastworker_loop_turn_cpu_seconds_bucket{le=\"5e-05\"} 1",
         "vastworker_loop_turn_cpu_seconds_count 2",
+        "vastworker_loop_stall_seconds 0.25",
         "vastworker_plugin_seconds_sum{plugin=\"embeddings\"} 0.75",
         "vastworker_plugin_seconds_count{plugin=\"embeddings\"} 3",
         "vastworker_build_info{version=\"1.2.3\"} 1",
@@ -253,6 +257,22 @@ START_TEST(exposition_leaves_out_what_is_absent)
 }
 END_TEST
 
+START_TEST(a_peak_is_remembered_for_one_minute_and_forgotten_after_two)
+{
+    const int64_t minute = VWI_PEAK_WINDOW_US, start = 5000 * minute;
+    struct vwi_peak peak = { 0 };
+
+    ck_assert_double_eq(vwi_peak_highest(&peak, start), 0);
+    vwi_peak_observe(&peak, 3, start + 1);
+    vwi_peak_observe(&peak, 2, start + 2);
+    ck_assert_double_eq(vwi_peak_highest(&peak, start + minute - 1), 3);
+    vwi_peak_observe(&peak, 1, start + minute);
+    ck_assert_double_eq(vwi_peak_highest(&peak, start + 2 * minute - 1), 3);
+    ck_assert_double_eq(vwi_peak_highest(&peak, start + 2 * minute), 1);
+    ck_assert_double_eq(vwi_peak_highest(&peak, start + 9 * minute), 0);
+}
+END_TEST
+
 START_TEST(histogram_bounds_are_inclusive)
 {
     struct vwi_histogram h;
@@ -331,6 +351,7 @@ Suite *exposition_suite(void)
     tcase_add_test(tc, exposition_json_says_the_same);
     tcase_add_test(tc, exposition_leaves_out_what_is_absent);
     tcase_add_test(tc, histogram_bounds_are_inclusive);
+    tcase_add_test(tc, a_peak_is_remembered_for_one_minute_and_forgotten_after_two);
     tcase_add_test(tc, exposition_docs_are_current);
     tcase_add_test(tc, exposition_survives_each_failed_allocation);
     suite_add_tcase(s, tc);
