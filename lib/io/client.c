@@ -252,9 +252,9 @@ static bool step_exchange(struct vwi_client *c)
     }
     if (c->ex.fresh) {
         c->ex.fresh = false;
-        vwi_client_read_body(c);
         if (c->ex.events && c->ex.events->on_body && c->ex.phase != VWI_EXCHANGE_ENDED)
             c->ex.events->on_body(c->ex.user);
+        vwi_client_read_body(c); /* behind it: what was passed on at once makes room, and reading never stopped */
         return true;
     }
     if (c->ex.drained) {
@@ -383,7 +383,7 @@ static void receive(struct vwi_client *c)
 {
     size_t room = 0;
     char *body = vwi_http1_room(&c->http, &room), *to = body ? body : c->front->scratch;
-    size_t max = body ? READ_BYTES : VWI_CLIENT_SCRATCH_BYTES;
+    size_t max = body && !c->http.streamed ? READ_BYTES : VWI_CLIENT_SCRATCH_BYTES;
     ssize_t n = vwi_client_recv(c, to, body && room < max ? room : max);
     bool within = c->http.state == VWI_HTTP1_BODY && c->ex.phase != VWI_EXCHANGE_NONE;
 
@@ -401,7 +401,7 @@ static void receive(struct vwi_client *c)
     else
         vwi_http1_feed(&c->http, to, (size_t)n);
     c->ex.fresh = c->ex.fresh || within;
-    if (is_held_back(c))
+    if (!c->ex.fresh && is_held_back(c))
         stop_reading(c);
 }
 

@@ -158,8 +158,8 @@ static void pump(struct vwi_relay *relay)
 
     if (vwi_exchange_whole(relay->ex))
         vwi_lease_finish(relay->lease);
+    vwi_exchange_consume(relay->ex); /* first, or reading would stop for the piece that is gone already */
     vwi_exchange_read(relay->ex, waiting == 0);
-    vwi_exchange_consume(relay->ex);
 }
 
 /* The model agrees to another protocol: what follows has no form that we know. */
