@@ -1,0 +1,126 @@
+"""What a request costs beside nginx, and what small requests notice of large ones."""
+import json, statistics, threading, time
+
+from stage import Failure, Stage, cpu_us, family, fetch, make_envelope, make_keys, memory_mb, metric, start_nginx, start_worker, wrk
+
+CONNECTIONS = (1, 64)
+
+
+def measure(stage, worker, rounds, seconds, row):
+    backend, sink = stage.server("backend"), stage.server("sink")
+    make_keys(stage)
+    ours, our_url, _ = start_worker(stage, worker, backend, sink)
+    idle = memory_mb(ours.pid)
+    body = make_envelope(stage, our_url)
+    stage.write("body.json", body)
+    peer, peer_url = start_nginx(stage, backend)
+
+    # Both do the work they are measured for.
+    status, answer = fetch(our_url + "/v1/embeddings", body.encode())
+    if status != 200 or len(answer) != 4096 or "data" not in json.loads(answer):
+        raise Failure(f"the worker answered {status} with {len(answer)} bytes: {answer[:200]!r}")
+    forged = json.loads(body)
+    forged["auth_data"]["signature"] = "A" * 342 + "=="
+    status, _ = fetch(our_url + "/v1/embeddings", json.dumps(forged).encode())
+    if status != 401:
+        raise Failure(f"the worker answered a forged signature with {status}")
+    if fetch(peer_url + "/v1/embeddings", body.encode())[1] != answer:
+        raise Failure("nginx did not pass the backend's answer on")
+
+    who = (("backend alone", f"http://127.0.0.1:{backend}", None), ("nginx", peer_url, peer.pid), ("vastworker-run", our_url, ours.pid))
+    for name, url, _ in who:
+        wrk(stage, url, 64, 1)
+    medians = {}
+    for connections in CONNECTIONS:
+        seen = {name: [] for name, _, _ in who}
+        for turn in range(rounds):
+            for name, url, pid in who if turn % 2 == 0 else who[::-1]:
+                before = cpu_us(pid) if pid else 0
+                result = wrk(stage, url, connections, seconds if pid else max(1, seconds // 2))
+                used = cpu_us(pid) - before if pid else 0
+                seen[name].append((result["requests"] / result["us"] * 1e6, result["p50"], result["p99"], used / result["requests"]))
+        for name, _, _ in who:
+            medians[connections, name] = [statistics.median(column) for column in zip(*seen[name])]
+        theirs, mine = medians[connections, "nginx"], medians[connections, "vastworker-run"]
+        for name, _, pid in who:
+            rate, p50, p99, cpu = medians[connections, name]
+            row(f"{connections:>11} {name:<16}{rate:>12.0f}{p50:>10.0f}{p99:>10.0f}" + (f"{cpu:>14.1f}" if pid else f"{'-':>14}"))
+        row(f"{'':>11} {'ours / nginx':<16}" + "".join(f"{m / t:>{w}.2f}" for m, t, w in zip(mine, theirs, (12, 10, 10, 14))))
+    time.sleep(2.5)  # the last deletions and the next report are out: what stays is what load leaves behind
+    after = memory_mb(ours.pid)
+    nginx_after = memory_mb(family(peer.pid)[-1])
+    told = fetch(our_url + "/metrics")[1].decode()
+    if metric(told, 'vastworker_reports_total{result="accepted"}') < 1:
+        raise Failure("the control plane accepted no report: what was measured left the accounts out")
+    dropped = metric(told, "vastworker_deletions_dropped_total")
+    stage.end(ours)
+    stage.end(peer)
+    return medians, idle, after, nginx_after, dropped
+
+
+def run_load(args, row):
+    row(f"{'connections':>11} {'':<16}{'requests/s':>12}{'p50 us':>10}{'p99 us':>10}{'CPU us/req':>14}")
+    with Stage() as stage:
+        medians, idle, after, nginx_after, dropped = measure(stage, args.worker, args.rounds, args.seconds, row)
+    row("")
+    row(f"memory, MB:          RssAnon {idle[0]:.1f} (RSS {idle[1]:.1f}) idle, {after[0]:.1f} ({after[1]:.1f}) after the load;"
+        f" nginx's worker {nginx_after[0]:.1f} ({nginx_after[1]:.1f})")
+    if dropped:
+        row(f"deletions dropped:   {dropped:.0f} (their list is bounded; this load finishes more requests than reports can name)")
+    mine, theirs = (medians[64, name][3] for name in ("vastworker-run", "nginx"))
+    return f"{mine:.1f} us of CPU a request at 64 connections, {mine / theirs:.2f} of nginx's (goal 0.90); RssAnon idle {idle[0]:.1f} MB (goal 6)"
+
+
+LARGE_BYTES = 10 << 20
+
+
+def make_large(small):
+    """The same signature before a payload of 10 MiB, as an image in base64 is."""
+    envelope = json.loads(small)
+    envelope["payload"]["input"] = ["QUJD" * (LARGE_BYTES // 4)]
+    return json.dumps(envelope).encode()
+
+
+def send_large(url, body, over, sent):
+    while not over.wait(0.1):
+        status, _ = fetch(url + "/v1/embeddings", body)
+        if status != 200:
+            raise Failure(f"the worker answered a request of {len(body)} bytes with {status}")
+        sent.append(status)
+
+
+def long_turns(text):
+    count = metric(text, "vastworker_loop_turn_cpu_seconds_count")
+    return int(count - metric(text, 'vastworker_loop_turn_cpu_seconds_bucket{le="0.01"}'))
+
+
+def run_mixed(args, row):
+    """Small requests that think 10 ms in between, so that the machine is not full; with and without large ones beside them."""
+    p50, p99, sent = {False: [], True: []}, {False: [], True: []}, []
+    with Stage() as stage:
+        backend, sink = stage.server("backend"), stage.server("sink")
+        make_keys(stage)
+        _, url, _ = start_worker(stage, args.worker, backend, sink)
+        small = make_envelope(stage, url)
+        stage.write("body.json", small)
+        large = make_large(small)
+        for turn in range(2 * args.rounds):
+            over, beside = threading.Event(), turn % 2 == 1
+            thread = threading.Thread(target=send_large, args=(url, large, over, sent))
+            if beside:
+                thread.start()
+            result = wrk(stage, url, 16, args.seconds, pause_ms=10)
+            over.set()
+            if beside:
+                thread.join()
+            p50[beside].append(result["p50"])
+            p99[beside].append(result["p99"])
+        told = fetch(url + "/metrics")[1].decode()
+    if len(sent) < args.rounds:
+        raise Failure("hardly any large request was answered")
+    alone, with_large = statistics.median(p99[False]), statistics.median(p99[True])
+    stall = metric(told, "vastworker_loop_stall_seconds") * 1000
+    row(f"small beside large:  p50 {statistics.median(p50[False]):.0f} us and p99 {alone:.0f} us alone; {statistics.median(p50[True]):.0f} and "
+        f"{with_large:.0f} us beside an envelope of 10 MiB every 100 ms ({len(sent)} of them)")
+    row(f"                     turns of the loop over 10 ms of CPU: {long_turns(told)}; longest on the wall {stall:.1f} ms")
+    return f"small requests' p99 beside 10 MiB envelopes {with_large / alone:.2f} of without (goal 2), {long_turns(told)} turns over 10 ms of CPU (goal 0)"
