@@ -43,6 +43,7 @@ struct vwi_exchange {
     int64_t left;     /* announced and not yet written; -1: length unknown */
     bool mute;        /* the reply has no body: HEAD, 204, 304 */
     bool chunked, keep_alive;
+    bool dated;       /* the user's headers have a Date */
     bool was_high;    /* backlog was at the high mark and not at the low one since */
     bool drained;     /* on_drained is due */
     bool cut;         /* aborted by the user */

@@ -199,7 +199,8 @@ struct vwi_span vwi_client_build_head(struct vwi_client *c, int status, const ch
     vwi_text_add(t, " ", 1);
     vwi_text_adds(t, reason_phrase(status));
     vwi_text_add(t, "\r\n", 2);
-    vwi_text_adds(t, date_line(c->front));
+    if (!c->ex.dated)
+        vwi_text_adds(t, date_line(c->front));
     if (headers)
         vwi_text_adds(t, headers);
     if (length >= 0) {

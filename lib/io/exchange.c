@@ -44,6 +44,7 @@ void vwi_exchange_drop_body(struct vwi_exchange *ex) { vwi_http1_drop_body(&of(e
 bool vwi_exchange_head_sent(const struct vwi_exchange *ex) { return ex->phase >= VWI_EXCHANGE_BEGUN; }
 size_t vwi_exchange_backlog(const struct vwi_exchange *ex) { return vwi_client_backlog(view(ex)); }
 void vwi_exchange_close_after(struct vwi_exchange *ex) { ex->keep_alive = false; }
+void vwi_exchange_keep_date(struct vwi_exchange *ex) { ex->dated = true; }
 
 int64_t vwi_exchange_length(const struct vwi_exchange *ex)
 {

@@ -60,6 +60,7 @@ void vwi_exchange_reply(struct vwi_exchange *ex, int status, const char *headers
 void vwi_exchange_head(struct vwi_exchange *ex, int status, const char *headers, int64_t length);
 void vwi_exchange_write(struct vwi_exchange *ex, const char *data, size_t len);
 void vwi_exchange_end(struct vwi_exchange *ex);
+void vwi_exchange_keep_date(struct vwi_exchange *ex); /* before the head: the headers have a Date of their own */
 /* Cut the connection so that the loss is visible (no final chunk). on_done(gone = false) follows. */
 void vwi_exchange_abort(struct vwi_exchange *ex);
 void vwi_exchange_close_after(struct vwi_exchange *ex); /* Connection: close on this reply */

@@ -7,10 +7,10 @@
 #include "io/relay.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/mem.h"
 #include "base/vwi.h"
+#include "io/answer_fields.h"
 
 struct vwi_relay {
     struct vwi_loop *loop;
@@ -19,10 +19,13 @@ struct vwi_relay {
     struct vwi_relay_events events;
     void *arg;
     struct vwi_burial burial;
-    bool head_request, held, begun, ended, paused, event_stream, streamed;
+    bool head_request, held, begun, ended, paused, streamed;
+    bool unended; /* the last line of an answer whose length is announced wants a line end, which was counted */
+    char last; /* of the body so far */
     int status;
     int64_t length; /* -1: unknown */
     uint64_t bytes;
+    struct vwi_answer_traits traits;
     struct vwi_text headers; /* while held */
     char extra[];
 };
@@ -52,104 +55,6 @@ static void finish(struct vwi_relay *relay, enum vwi_upstream_result result, con
 
 /* ---- head ---- */
 
-#define NAME(s) { s, sizeof(s) - 1 }
-static const struct vwi_span dropped[] = {
-    NAME("Connection"), NAME("Keep-Alive"), NAME("Proxy-Connection"), NAME("Transfer-Encoding"), NAME("TE"), NAME("Trailer"),
-    NAME("Upgrade"), NAME("Proxy-Authenticate"), NAME("Proxy-Authorization"),
-    NAME("Content-Length"), NAME("Date"), /* the exchange writes its own */
-};
-
-static bool same(struct vwi_span a, struct vwi_span b) { return a.len == b.len && strncasecmp(a.p, b.p, a.len) == 0; }
-
-static bool is_dropped(struct vwi_span name)
-{
-    size_t i;
-
-    for (i = 0; i < VWI_ARRAY_LEN(dropped); i++)
-        if (same(name, dropped[i]))
-            return true;
-    return false;
-}
-
-static bool lists(struct vwi_span list, struct vwi_span name)
-{
-    size_t from = 0, to;
-
-    while (from < list.len) {
-        struct vwi_span token;
-
-        for (to = from; to < list.len && list.p[to] != ','; to++)
-            ;
-        token = (struct vwi_span){ list.p + from, to - from };
-        while (token.len && (token.p[0] == ' ' || token.p[0] == '\t'))
-            token.p++, token.len--;
-        while (token.len && (token.p[token.len - 1] == ' ' || token.p[token.len - 1] == '\t'))
-            token.len--;
-        if (same(token, name))
-            return true;
-        from = to + 1;
-    }
-    return false;
-}
-
-static bool is_named_by_connection(const struct vwi_answer *answer, struct vwi_span name)
-{
-    size_t i;
-
-    for (i = 0; i < answer->header_count; i++)
-        if (same(answer->names[i], dropped[0]) && lists(answer->values[i], name))
-            return true;
-    return false;
-}
-
-static bool has_connection_list(const struct vwi_answer *answer)
-{
-    size_t i;
-
-    for (i = 0; i < answer->header_count; i++)
-        if (same(answer->names[i], dropped[0]) && !vwi_span_is_nocase(answer->values[i], "keep-alive") &&
-            !vwi_span_is_nocase(answer->values[i], "close"))
-            return true;
-    return false;
-}
-
-static bool build_headers(struct vwi_relay *relay, const struct vwi_answer *answer)
-{
-    struct vwi_text *t = &relay->headers;
-    bool listed = has_connection_list(answer);
-    size_t i, need = strlen(relay->extra);
-
-    for (i = 0; i < answer->header_count; i++)
-        need += answer->names[i].len + answer->values[i].len + 4;
-    vwi_text_reserve(t, need);
-    for (i = 0; i < answer->header_count; i++) {
-        struct vwi_span name = answer->names[i];
-
-        if (is_dropped(name) || (listed && is_named_by_connection(answer, name)))
-            continue;
-        vwi_text_add(t, name.p, name.len);
-        vwi_text_add(t, ": ", 2);
-        vwi_text_add(t, answer->values[i].p, answer->values[i].len);
-        vwi_text_add(t, "\r\n", 2);
-    }
-    return vwi_text_adds(t, relay->extra);
-}
-
-static bool is_event_stream(const struct vwi_answer *answer)
-{
-    static const struct vwi_span type = NAME("text/event-stream"), content_type = NAME("Content-Type");
-    size_t i;
-
-    for (i = 0; i < answer->header_count; i++) {
-        struct vwi_span value = answer->values[i];
-
-        if (same(answer->names[i], content_type))
-            return value.len >= type.len && strncasecmp(value.p, type.p, type.len) == 0 &&
-                   (value.len == type.len || strchr("; \t", value.p[type.len]));
-    }
-    return false;
-}
-
 /* What the client sent, as far as the model takes it now. */
 static void pump(struct vwi_relay *relay)
 {
@@ -165,13 +70,12 @@ static void pump(struct vwi_relay *relay)
 /* The model agrees to another protocol: what follows has no form that we know. */
 static void switch_protocol(struct vwi_relay *relay, const struct vwi_answer *answer)
 {
-    static const struct vwi_span name = NAME("Upgrade");
     struct vwi_text *t = &relay->headers;
     size_t i;
 
     vwi_text_adds(t, "Connection: Upgrade\r\n");
     for (i = 0; i < answer->header_count; i++)
-        if (same(answer->names[i], name))
+        if (vwi_span_is_nocase(answer->names[i], "Upgrade"))
             vwi_text_addf(t, "Upgrade: %.*s\r\n", (int)answer->values[i].len, answer->values[i].p);
     if (t->failed) {
         finish(relay, VWI_UPSTREAM_RESET, "out of memory");
@@ -197,13 +101,15 @@ static void on_head(void *arg, const struct vwi_answer *answer)
     if (!relay->lease)
         return; /* cancelled inside */
     relay->length = answer->chunked ? -1 : answer->content_length;
-    relay->event_stream = is_event_stream(answer);
     relay->held = true;
-    if (!build_headers(relay, answer))
+    if (!vwi_answer_fields_head(&relay->headers, answer, &relay->traits) || !vwi_text_adds(&relay->headers, relay->extra))
         finish(relay, VWI_UPSTREAM_RESET, "out of memory");
     else if (answer->status == 101)
         switch_protocol(relay, answer);
 }
+
+/* The client reads it line by line, and lines may be added to it. */
+static bool is_read_by_line(const struct vwi_relay *relay) { return relay->traits.lines && !relay->traits.coded; }
 
 static void release_head(struct vwi_relay *relay)
 {
@@ -211,6 +117,10 @@ static void release_head(struct vwi_relay *relay)
         return;
     relay->held = false;
     relay->begun = true;
+    if (relay->length < 0 && !relay->head_request && !relay->traits.accel)
+        vwi_text_adds(&relay->headers, "X-Accel-Buffering: no\r\n"); /* missing where memory is: only slower */
+    if (relay->traits.dated)
+        vwi_exchange_keep_date(relay->ex);
     vwi_exchange_head(relay->ex, relay->status, relay->headers.p, relay->length);
     vwi_text_fini(&relay->headers);
 }
@@ -219,6 +129,8 @@ static void reply(struct vwi_relay *relay, const char *data, size_t len)
 {
     relay->held = false;
     relay->begun = relay->ended = true;
+    if (relay->traits.dated)
+        vwi_exchange_keep_date(relay->ex);
     vwi_exchange_reply(relay->ex, relay->status, relay->headers.p, data, len);
 }
 
@@ -229,9 +141,14 @@ static void on_body(void *arg, const char *data, size_t len)
     struct vwi_relay *relay = arg;
 
     relay->bytes += len;
+    relay->last = data[len - 1];
     if (relay->held && vwi_lease_complete(relay->lease)) {
-        reply(relay, data, len);
-        return;
+        if (relay->last == '\n' || relay->length >= 0 || !is_read_by_line(relay)) {
+            reply(relay, data, len);
+            return;
+        }
+        relay->length = (int64_t)len + 1; /* all of it, and the line end that is missing */
+        relay->unended = true;
     }
     release_head(relay);
     vwi_exchange_write(relay->ex, data, len);
@@ -267,7 +184,8 @@ void vwi_relay_body(struct vwi_relay *relay)
 
 /* ---- ends ---- */
 
-/* A reader of events is told what happened, where a cut would look like the end to many of them. */
+/* A reader of events is told what happened, where a cut would look like the end to many of them. The two line ends close the line and
+ * the event that broke off. */
 static bool end_event_stream(struct vwi_relay *relay, enum vwi_upstream_result result, const char *text)
 {
     struct vwi_text event = VWI_TEXT_INIT;
@@ -285,6 +203,14 @@ static bool end_event_stream(struct vwi_relay *relay, enum vwi_upstream_result r
     return built;
 }
 
+/* A reader by lines never sees one that does not end. */
+static void end(struct vwi_relay *relay)
+{
+    if (relay->unended || (relay->bytes && relay->length < 0 && relay->last != '\n' && is_read_by_line(relay)))
+        vwi_exchange_write(relay->ex, "\n", 1);
+    vwi_exchange_end(relay->ex);
+}
+
 static void on_end(void *arg, enum vwi_upstream_result result, const char *text)
 {
     struct vwi_relay *relay = arg;
@@ -294,9 +220,9 @@ static void on_end(void *arg, enum vwi_upstream_result result, const char *text)
             reply(relay, NULL, 0);
         release_head(relay);
         if (!relay->ended)
-            vwi_exchange_end(relay->ex);
+            end(relay);
     } else if (relay->begun) {
-        if (relay->length >= 0 || !relay->event_stream || !end_event_stream(relay, result, text))
+        if (relay->length >= 0 || !relay->traits.events || relay->traits.coded || !end_event_stream(relay, result, text))
             vwi_exchange_abort(relay->ex);
     }
     finish(relay, result, text);
@@ -305,7 +231,8 @@ static void on_end(void *arg, enum vwi_upstream_result result, const char *text)
 struct vwi_relay *vwi_relay_start(struct vwi_upstream *up, const struct vwi_upstream_request *request, struct vwi_exchange *ex,
                                   const char *extra_headers, const struct vwi_relay_events *events, void *arg)
 {
-    static const struct vwi_lease_events lease_events = { on_head, on_body, on_end, on_lull, on_writable };
+    static const struct vwi_lease_events lease_events = { .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_lull = on_lull,
+                                                          .on_writable = on_writable };
     size_t extra_len = extra_headers ? strlen(extra_headers) : 0;
     struct vwi_relay *relay = vwi_alloc(sizeof *relay + extra_len + 1);
 

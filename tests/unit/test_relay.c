@@ -125,7 +125,7 @@ static void on_request(void *arg, struct vwi_exchange *ex)
     vwi_exchange_bind(ex, &exchange_events, rig);
     if (rig->fail_nth >= 0)
         vwi_mem_fail_nth((unsigned)rig->fail_nth);
-    rig->relay = vwi_relay_start(rig->up, &request, ex, "X-Accel-Buffering: no\r\n", &relay_events, rig);
+    rig->relay = vwi_relay_start(rig->up, &request, ex, "X-Extra: 1\r\n", &relay_events, rig);
     vwi_mem_fail_never();
     if (!rig->relay)
         vwi_exchange_reply(ex, 500, NULL, "failed", 6);
@@ -236,11 +236,11 @@ START_TEST(answer_is_relayed_without_hop_by_hop_headers)
     ck_assert(!rig.gone);
     ck_assert(has(&rig, "HTTP/1.1 201 "));
     ck_assert(has(&rig, "Server: llama\r\nX-Kept: a  b\r\nContent-Type: text/plain; charset=x\r\nSet-Cookie: a\r\n"
-                        "Set-Cookie: b\r\nX-Accel-Buffering: no\r\n"));
+                        "Set-Cookie: b\r\nX-Extra: 1\r\n"));
     ck_assert(has(&rig, "Content-Length: 4\r\n"));
     ck_assert(has(&rig, "\r\n\r\nbody"));
+    ck_assert(has(&rig, "Date: yesterday\r\nServer"));
     ck_assert_int_eq(count(&rig, "Date: "), 1);
-    ck_assert(!has(&rig, "yesterday"));
     ck_assert(!has(&rig, "X-Listed") && !has(&rig, "timeout=9") && !has(&rig, "TE:") && !has(&rig, "Proxy-") &&
               !has(&rig, "Trailer") && !has(&rig, "Upgrade"));
     rig_fini(&rig);
@@ -297,6 +297,86 @@ START_TEST(streamed_answer_goes_piece_by_piece)
 }
 END_TEST
 
+START_TEST(answer_without_a_date_gets_one)
+{
+    struct rig rig;
+
+    rig_init(&rig, _i ? OK CHUNKED "\r\n1\r\nx\r\n" : OK "Content-Length: 1\r\n\r\nx");
+    ask(&rig, "GET", "1.1");
+    UNTIL(&rig, has(&rig, "x"));
+    ck_assert_int_eq(count(&rig, "\r\nDate: "), 1);
+    rig_fini(&rig);
+}
+END_TEST
+
+#define SSE "Content-Type: text/event-stream\r\n"
+#define NDJSON "Content-Type: application/x-ndjson; charset=utf-8\r\n"
+#define NO_BUFFERING "X-Accel-Buffering: no\r\n"
+
+/* What goes out with its length needs no word about buffering. */
+static const struct {
+    const char *method, *answer;
+    int times;
+} bufferings[] = {
+    { "GET", OK SSE CHUNKED "\r\n1\r\n:", 1 },
+    { "GET", OK CHUNKED "\r\n1\r\n:", 1 },
+    { "GET", OK "\r\n:", 1 },
+    { "GET", OK CHUNKED "x-accel-Buffering: yes\r\n\r\n1\r\n:", 0 },
+    { "GET", OK "Content-Length: 2\r\n\r\n:", 0 },
+    { "GET", OK SSE CHUNKED "\r\n2\r\n:\n\r\n0\r\n\r\n", 0 },
+    { "HEAD", OK SSE CHUNKED "X: :\r\n\r\n", 0 },
+};
+
+START_TEST(streams_ask_proxies_not_to_hold_them_back)
+{
+    struct rig rig;
+
+    rig_init(&rig, bufferings[_i].answer);
+    ask(&rig, bufferings[_i].method, "1.1");
+    UNTIL(&rig, has(&rig, "\r\n\r\n") && (bufferings[_i].method[0] == 'H' || has(&rig, "\n:")));
+    ck_assert_int_eq(count(&rig, NO_BUFFERING), bufferings[_i].times);
+    rig_fini(&rig);
+}
+END_TEST
+
+static const struct {
+    const char *version, *answer, *more; /* more: said once the client has the head */
+    const char *tail;
+} last_lines[] = {
+    { "1.1", OK SSE CHUNKED "\r\n7\r\ndata: a\r\n0\r\n\r\n", NULL, "Content-Length: 8\r\n\r\ndata: a\n" },
+    { "1.0", OK SSE CHUNKED "\r\n7\r\ndata: a\r\n0\r\n\r\n", NULL, "Content-Length: 8\r\nConnection: close\r\n\r\ndata: a\n" },
+    { "1.1", OK NDJSON CHUNKED "\r\n2\r\n{}\r\n", "0\r\n\r\n", "2\r\n{}\r\n1\r\n\n\r\n0\r\n\r\n" },
+    { "1.0", OK NDJSON CHUNKED "\r\n2\r\n{}\r\n", "0\r\n\r\n", "\r\n\r\n{}\n" },
+    { "1.1", OK SSE CHUNKED "\r\n9\r\ndata: a\n\n\r\n", "0\r\n\r\n", "data: a\n\n\r\n0\r\n\r\n" },
+    { "1.1", OK SSE CHUNKED "\r\n9\r\ndata: a\n\n\r\n0\r\n\r\n", NULL, "Content-Length: 9\r\n\r\ndata: a\n\n" },
+    { "1.1", OK SSE CHUNKED "Content-Encoding: gzip\r\n\r\n2\r\nzz\r\n", "0\r\n\r\n", "2\r\nzz\r\n0\r\n\r\n" },
+    { "1.1", OK SSE "Content-Length: 7\r\n\r\ndata: a", NULL, "Content-Length: 7\r\n\r\ndata: a" },
+    { "1.1", OK CHUNKED "\r\n2\r\n{}\r\n", "0\r\n\r\n", "2\r\n{}\r\n0\r\n\r\n" },
+};
+
+static bool ends_with(struct rig *rig, const char *tail)
+{
+    size_t len = strlen(tail);
+
+    return rig->got.len >= len && strcmp(rig->got.p + rig->got.len - len, tail) == 0;
+}
+
+START_TEST(last_line_of_a_stream_has_its_end)
+{
+    struct rig rig;
+
+    rig_init(&rig, last_lines[_i].answer);
+    ask(&rig, "GET", last_lines[_i].version);
+    if (last_lines[_i].more) {
+        UNTIL(&rig, has(&rig, "\r\n\r\n"));
+        stub_say(model_conn(&rig), last_lines[_i].more);
+    }
+    UNTIL(&rig, rig.dones && ends_with(&rig, last_lines[_i].tail));
+    ck_assert_int_eq(rig.end.result, VWI_UPSTREAM_OK);
+    rig_fini(&rig);
+}
+END_TEST
+
 START_TEST(break_after_the_head_is_a_visible_cut)
 {
     struct rig rig;
@@ -314,23 +394,59 @@ START_TEST(break_after_the_head_is_a_visible_cut)
 }
 END_TEST
 
+#define ERROR_EVENT(code, message) \
+    "\n\nevent: error\ndata: {\"error\":{\"code\":\"" code "\",\"message\":\"" message "\",\"type\":\"server_error\"}}\n\n"
+#define RESET_EVENT ERROR_EVENT("model_reset", "closed before the end of the answer")
+#define TIMEOUT_EVENT ERROR_EVENT("model_timeout", "no byte for 0.2 s")
+
+/* The error is an event of its own, whatever was cut off before it. */
+static const struct {
+    const char *version, *answer, *begin, *tail;
+    bool hangs;
+} broken_streams[] = {
+    { "1.1", OK "content-type: Text/Event-Stream; charset=utf-8\r\n" CHUNKED "\r\n4\r\ndata\r\n", "4\r\ndata\r\n",
+      RESET_EVENT "\r\n0\r\n\r\n", false },
+    { "1.1", OK SSE CHUNKED "\r\n4\r\ndata\r\n", "4\r\ndata\r\n", TIMEOUT_EVENT "\r\n0\r\n\r\n", true },
+    { "1.1", OK SSE CHUNKED "\r\n9\r\ndata: a\n\n\r\n", "data: a\n\n\r\n", RESET_EVENT "\r\n0\r\n\r\n", false },
+    { "1.1", OK SSE CHUNKED "\r\n", "\r\n\r\n", RESET_EVENT "\r\n0\r\n\r\n", false },
+    { "1.0", OK SSE CHUNKED "\r\n4\r\ndata\r\n", "\r\n\r\ndata\n\n", RESET_EVENT, false },
+};
+
 START_TEST(event_stream_that_breaks_ends_with_an_error_event)
 {
     struct rig rig;
 
-    rig_init(&rig, OK "content-type: Text/Event-Stream; charset=utf-8\r\n" CHUNKED "\r\n4\r\ndata\r\n");
-    if (_i)
+    rig_init(&rig, broken_streams[_i].answer);
+    if (broken_streams[_i].hangs)
         rig.model.timeouts.idle_s = 0.2;
     else
         rig.stub.on_request = say_and_close;
-    ask(&rig, "GET", "1.1");
-    UNTIL(&rig, rig.dones && has(&rig, "\r\n0\r\n\r\n"));
-    ck_assert(has(&rig, _i ? "\n\nevent: error\ndata: {\"error\":{\"code\":\"model_timeout\",\"message\":\"no byte for 0.2 s\","
-                             "\"type\":\"server_error\"}}\n\n"
-                           : "\n\nevent: error\ndata: {\"error\":{\"code\":\"model_reset\",\"message\":\"closed before the "
-                             "end of the answer\",\"type\":\"server_error\"}}\n\n"));
-    ck_assert_int_eq(rig.end.result, _i ? VWI_UPSTREAM_TIMEOUT : VWI_UPSTREAM_RESET);
+    ask(&rig, "GET", broken_streams[_i].version);
+    UNTIL(&rig, rig.dones && ends_with(&rig, broken_streams[_i].tail));
+    ck_assert(has(&rig, broken_streams[_i].begin));
+    ck_assert_int_eq(rig.end.result, broken_streams[_i].hangs ? VWI_UPSTREAM_TIMEOUT : VWI_UPSTREAM_RESET);
     ck_assert(!rig.gone);
+    rig_fini(&rig);
+}
+END_TEST
+
+/* Nothing can be said behind a coded body, half a JSON line, or less than was announced. */
+static const char *const cut_streams[] = {
+    OK SSE CHUNKED "Content-Encoding: gzip\r\n\r\n2\r\nzz\r\n",
+    OK NDJSON CHUNKED "\r\n2\r\n{}\r\n",
+    OK SSE "Content-Length: 100\r\n\r\ndata: 1\n",
+};
+
+START_TEST(other_streams_that_break_are_cut)
+{
+    struct rig rig;
+
+    rig_init(&rig, cut_streams[_i]);
+    rig.stub.on_request = say_and_close;
+    ask(&rig, "GET", "1.1");
+    UNTIL(&rig, rig.dones && rig.eof);
+    ck_assert(rig.end.head_relayed);
+    ck_assert(!has(&rig, "event: error") && !has(&rig, "\r\n0\r\n\r\n"));
     rig_fini(&rig);
 }
 END_TEST
@@ -485,7 +601,11 @@ Suite *relay_suite(void)
     tcase_add_loop_test(tc, framing_fits_the_client, 0, (int)VWI_ARRAY_LEN(framings));
     tcase_add_test(tc, streamed_answer_goes_piece_by_piece);
     tcase_add_test(tc, break_after_the_head_is_a_visible_cut);
-    tcase_add_loop_test(tc, event_stream_that_breaks_ends_with_an_error_event, 0, 2);
+    tcase_add_loop_test(tc, answer_without_a_date_gets_one, 0, 2);
+    tcase_add_loop_test(tc, streams_ask_proxies_not_to_hold_them_back, 0, (int)VWI_ARRAY_LEN(bufferings));
+    tcase_add_loop_test(tc, last_line_of_a_stream_has_its_end, 0, (int)VWI_ARRAY_LEN(last_lines));
+    tcase_add_loop_test(tc, event_stream_that_breaks_ends_with_an_error_event, 0, (int)VWI_ARRAY_LEN(broken_streams));
+    tcase_add_loop_test(tc, other_streams_that_break_are_cut, 0, (int)VWI_ARRAY_LEN(cut_streams));
     tcase_add_loop_test(tc, failure_before_the_head_is_left_to_the_user, 0, 3);
     tcase_add_test(tc, veto_stops_the_relay_and_the_user_replies);
     tcase_add_loop_test(tc, client_that_leaves_frees_the_model_at_once, 0, 2);

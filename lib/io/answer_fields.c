@@ -1,0 +1,133 @@
+/* One pass over the names; a field that Connection lists is looked for only where Connection says more than the usual word. */
+#include "io/answer_fields.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/vwi.h"
+
+enum fate { PASSED, DROPPED, DATE, ACCEL, TYPE, CODING };
+
+#define ROW(name, fate) { { name, sizeof(name) - 1 }, fate }
+static const struct row {
+    struct vwi_span name;
+    enum fate fate;
+} rows[] = {
+    ROW("Connection", DROPPED), ROW("Keep-Alive", DROPPED), ROW("Proxy-Connection", DROPPED), ROW("Transfer-Encoding", DROPPED),
+    ROW("TE", DROPPED), ROW("Trailer", DROPPED), ROW("Upgrade", DROPPED), ROW("Proxy-Authenticate", DROPPED),
+    ROW("Proxy-Authorization", DROPPED), ROW("Content-Length", DROPPED), /* the exchange writes its own */
+    ROW("Date", DATE), ROW("X-Accel-Buffering", ACCEL), ROW("Content-Type", TYPE), ROW("Content-Encoding", CODING),
+};
+#undef ROW
+
+static bool same(struct vwi_span a, struct vwi_span b) { return a.len == b.len && strncasecmp(a.p, b.p, a.len) == 0; }
+
+static enum fate fate_of(struct vwi_span name)
+{
+    size_t i;
+
+    for (i = 0; i < VWI_ARRAY_LEN(rows); i++)
+        if (same(name, rows[i].name))
+            return rows[i].fate;
+    return PASSED;
+}
+
+static bool lists(struct vwi_span list, struct vwi_span name)
+{
+    size_t from = 0, to;
+
+    while (from < list.len) {
+        struct vwi_span token;
+
+        for (to = from; to < list.len && list.p[to] != ','; to++)
+            ;
+        token = (struct vwi_span){ list.p + from, to - from };
+        while (token.len && (token.p[0] == ' ' || token.p[0] == '\t'))
+            token.p++, token.len--;
+        while (token.len && (token.p[token.len - 1] == ' ' || token.p[token.len - 1] == '\t'))
+            token.len--;
+        if (same(token, name))
+            return true;
+        from = to + 1;
+    }
+    return false;
+}
+
+static bool is_named_by_connection(const struct vwi_answer *answer, struct vwi_span name)
+{
+    size_t i;
+
+    for (i = 0; i < answer->header_count; i++)
+        if (same(answer->names[i], rows[0].name) && lists(answer->values[i], name))
+            return true;
+    return false;
+}
+
+/* A media type without its parameters. */
+static struct vwi_span essence(struct vwi_span type)
+{
+    size_t i = 0;
+
+    while (i < type.len && type.p[i] != ';' && type.p[i] != ' ' && type.p[i] != '\t')
+        i++;
+    return (struct vwi_span){ type.p, i };
+}
+
+static void note_type(struct vwi_answer_traits *traits, struct vwi_span value)
+{
+    static const char *const lines[] = { "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines" };
+    struct vwi_span type = essence(value);
+    size_t i;
+
+    traits->events = traits->lines = vwi_span_is_nocase(type, "text/event-stream");
+    for (i = 0; i < VWI_ARRAY_LEN(lines) && !traits->lines; i++)
+        traits->lines = vwi_span_is_nocase(type, lines[i]);
+}
+
+static void add_line(struct vwi_text *t, struct vwi_span name, struct vwi_span value)
+{
+    vwi_text_add(t, name.p, name.len);
+    vwi_text_add(t, ": ", 2);
+    vwi_text_add(t, value.p, value.len);
+    vwi_text_add(t, "\r\n", 2);
+}
+
+/* Room for all of them; also: does Connection list fields? */
+static bool reserve(struct vwi_text *t, const struct vwi_answer *answer)
+{
+    bool listed = false;
+    size_t i, need = 0;
+
+    for (i = 0; i < answer->header_count; i++) {
+        struct vwi_span value = answer->values[i];
+
+        need += answer->names[i].len + value.len + 4;
+        if (same(answer->names[i], rows[0].name))
+            listed = listed || !(vwi_span_is_nocase(value, "keep-alive") || vwi_span_is_nocase(value, "close"));
+    }
+    vwi_text_reserve(t, need);
+    return listed;
+}
+
+bool vwi_answer_fields_head(struct vwi_text *t, const struct vwi_answer *answer, struct vwi_answer_traits *ret_traits)
+{
+    struct vwi_answer_traits traits = { 0 };
+    bool listed = reserve(t, answer);
+    size_t i;
+
+    for (i = 0; i < answer->header_count; i++) {
+        struct vwi_span name = answer->names[i];
+        enum fate fate = fate_of(name);
+
+        if (fate == DROPPED || (listed && is_named_by_connection(answer, name)))
+            continue;
+        traits.dated = traits.dated || fate == DATE;
+        traits.accel = traits.accel || fate == ACCEL;
+        traits.coded = traits.coded || (fate == CODING && !vwi_span_is_nocase(answer->values[i], "identity"));
+        if (fate == TYPE)
+            note_type(&traits, answer->values[i]);
+        add_line(t, name, answer->values[i]);
+    }
+    *ret_traits = traits;
+    return !t->failed;
+}
