@@ -10,6 +10,7 @@
  */
 #include "flow/request.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -235,6 +236,15 @@ static bool on_model_head(void *arg, const struct vwi_answer *answer)
     return true;
 }
 
+/* What an unusable answer had wrong is said. Of an unreachable model nothing more is: its address is not the client's business. */
+static void refuse_for_model(struct vwi_request *rq, enum vwi_reason reason, const char *text)
+{
+    char message[300];
+
+    snprintf(message, sizeof message, "No whole answer from the model server (%s); try again, and check its log.", text);
+    vwi_respond_refuse(rq->ex, reason, reason == VWI_REASON_MODEL_RESET ? message : NULL, 0);
+}
+
 static void on_model_end(void *arg, const struct vwi_relay_end *end)
 {
     static const enum vwi_reason reasons[] = {
@@ -252,7 +262,7 @@ static void on_model_end(void *arg, const struct vwi_relay_end *end)
     }
     fail(rq, reasons[end->result], end->text);
     if (!end->head_relayed && rq->ex)
-        vwi_respond_refuse(rq->ex, reasons[end->result], NULL, 0);
+        refuse_for_model(rq, reasons[end->result], end->text);
     settle(rq, VWI_OUTCOME_ERRORED);
 }
 

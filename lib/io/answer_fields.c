@@ -129,5 +129,33 @@ bool vwi_answer_fields_head(struct vwi_text *t, const struct vwi_answer *answer,
         add_line(t, name, answer->values[i]);
     }
     *ret_traits = traits;
+    return vwi_text_add(t, "", 0); /* a text even where nothing is passed on */
+}
+
+/* What frames a message, routes or authenticates it, or says how its content is read comes too late behind the body. */
+static bool is_late(struct vwi_span name)
+{
+    static const char *const late[] = {
+        "host", "content-type", "content-encoding", "content-range", "cache-control", "expires", "date", "age", "vary", "location",
+        "retry-after", "authorization", "www-authenticate", "set-cookie", "cookie", "expect", "max-forwards", "pragma", "range",
+        "x-accel-buffering", "x-vastworker-reason", "x-request-id",
+    };
+    size_t i;
+
+    for (i = 0; i < VWI_ARRAY_LEN(late); i++)
+        if (vwi_span_is_nocase(name, late[i]))
+            return true;
+    return fate_of(name) != PASSED || (name.len > 3 && strncasecmp(name.p, "if-", 3) == 0);
+}
+
+bool vwi_answer_fields_trailers(struct vwi_text *t, const struct vwi_answer *trailers)
+{
+    size_t i;
+
+    for (i = 0; i < trailers->header_count && t->len <= VWI_TRAILERS_BYTES; i++)
+        if (!is_late(trailers->names[i]))
+            add_line(t, trailers->names[i], trailers->values[i]);
+    if (t->len > VWI_TRAILERS_BYTES)
+        vwi_text_clear(t);
     return !t->failed;
 }

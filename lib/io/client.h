@@ -120,6 +120,7 @@ void vwi_client_send(struct vwi_client *c, const struct iovec *parts, int count)
 void vwi_client_hold(struct vwi_client *c, const char *data, size_t len);         /* goes out with the next send or settle */
 void vwi_client_flush(struct vwi_client *c);
 size_t vwi_client_backlog(const struct vwi_client *c);
+const char *vwi_client_phrase(int status); /* "" for one that is not known */
 
 /* client_tls.c: what differs where c->tls is set. */
 bool vwi_client_handshake(struct vwi_client *c);       /* goes on with it; true: read on */

@@ -137,7 +137,7 @@ void vwi_client_send(struct vwi_client *c, const struct iovec *parts, int count)
         arm(c);
 }
 
-static const char *reason_phrase(int status)
+const char *vwi_client_phrase(int status)
 {
     static const struct {
         int status;
@@ -151,7 +151,7 @@ static const char *reason_phrase(int status)
         { 415, "Unsupported Media Type" }, { 417, "Expectation Failed" }, { 422, "Unprocessable Content" },
         { 429, "Too Many Requests" }, { 431, "Request Header Fields Too Large" }, { 500, "Internal Server Error" },
         { 501, "Not Implemented" }, { 502, "Bad Gateway" }, { 503, "Service Unavailable" }, { 504, "Gateway Timeout" },
-        { 505, "HTTP Version Not Supported" },
+        { 505, "HTTP Version Not Supported" }, { 102, "Processing" }, { 103, "Early Hints" },
     };
     size_t i;
 
@@ -197,7 +197,7 @@ struct vwi_span vwi_client_build_head(struct vwi_client *c, int status, const ch
     vwi_text_add(t, "HTTP/1.1 ", 9);
     add_number(t, (uint64_t)status);
     vwi_text_add(t, " ", 1);
-    vwi_text_adds(t, reason_phrase(status));
+    vwi_text_adds(t, vwi_client_phrase(status));
     vwi_text_add(t, "\r\n", 2);
     if (!c->ex.dated)
         vwi_text_adds(t, date_line(c->front));

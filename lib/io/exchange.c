@@ -46,6 +46,8 @@ size_t vwi_exchange_backlog(const struct vwi_exchange *ex) { return vwi_client_b
 void vwi_exchange_close_after(struct vwi_exchange *ex) { ex->keep_alive = false; }
 void vwi_exchange_keep_date(struct vwi_exchange *ex) { ex->dated = true; }
 
+bool vwi_exchange_is_1_1(const struct vwi_exchange *ex) { return vwi_http1_is_1_1(request(ex)); }
+
 int64_t vwi_exchange_length(const struct vwi_exchange *ex)
 {
     const struct vwi_http1 *h = request(ex);
@@ -207,9 +209,28 @@ void vwi_exchange_tunnel(struct vwi_exchange *ex, const char *headers)
     vwi_client_touch(c);
 }
 
-void vwi_exchange_end(struct vwi_exchange *ex)
+void vwi_exchange_interim(struct vwi_exchange *ex, int status, const char *headers)
 {
-    struct iovec last = part("0\r\n\r\n", 5);
+    struct vwi_client *c = of(ex);
+    struct iovec parts[3];
+    char line[40];
+    int n = snprintf(line, sizeof line, "HTTP/1.1 %03d %s\r\n", status, vwi_client_phrase(status));
+
+    if (ex->phase != VWI_EXCHANGE_OPEN || vwi_client_backlog(c) || !vwi_exchange_is_1_1(ex) || !VWI_EXPECT(status / 100 == 1))
+        return;
+    parts[0] = part(line, (size_t)n);
+    parts[1] = part(headers, strlen(headers));
+    parts[2] = part("\r\n", 2);
+    vwi_client_send(c, parts, 3);
+    if (c->lost)
+        vwi_client_touch(c);
+}
+
+void vwi_exchange_end(struct vwi_exchange *ex) { vwi_exchange_end_with(ex, NULL); }
+
+void vwi_exchange_end_with(struct vwi_exchange *ex, const char *trailers)
+{
+    struct iovec last[3] = { part("0\r\n", 3), part(trailers, trailers ? strlen(trailers) : 0), part("\r\n", 2) };
 
     if (ex->phase != VWI_EXCHANGE_BEGUN)
         return;
@@ -218,7 +239,7 @@ void vwi_exchange_end(struct vwi_exchange *ex)
         return;
     }
     if (ex->chunked && !ex->mute)
-        vwi_client_send(of(ex), &last, 1);
+        vwi_client_send(of(ex), last, 3);
     ex->phase = VWI_EXCHANGE_ENDED;
     vwi_client_touch(of(ex));
 }

@@ -60,6 +60,11 @@ void vwi_exchange_reply(struct vwi_exchange *ex, int status, const char *headers
 void vwi_exchange_head(struct vwi_exchange *ex, int status, const char *headers, int64_t length);
 void vwi_exchange_write(struct vwi_exchange *ex, const char *data, size_t len);
 void vwi_exchange_end(struct vwi_exchange *ex);
+/* The same with trailers, complete lines, which a reply that is not chunked drops. */
+void vwi_exchange_end_with(struct vwi_exchange *ex, const char *trailers);
+/* An interim reply (1xx) while none was begun. Dropped where the client speaks HTTP/1.0 or has not taken what was sent before. */
+void vwi_exchange_interim(struct vwi_exchange *ex, int status, const char *headers);
+bool vwi_exchange_is_1_1(const struct vwi_exchange *ex); /* the client knows chunks, trailers and interim replies */
 void vwi_exchange_keep_date(struct vwi_exchange *ex); /* before the head: the headers have a Date of their own */
 /* Cut the connection so that the loss is visible (no final chunk). on_done(gone = false) follows. */
 void vwi_exchange_abort(struct vwi_exchange *ex);

@@ -23,6 +23,7 @@ struct vwi_http1_answer {
     bool head_request, upgrade, interim, keep_alive, complete;
     size_t head_bytes;    /* of the head that is being read */
     size_t framing_bytes; /* of chunk framing and trailers since the last body byte */
+    unsigned interims;    /* so far */
     uint64_t left;        /* IN_LENGTH: body bytes to come */
     const char *reason;   /* set by a callback that refused */
 
@@ -87,7 +88,7 @@ static bool grow_fields(struct vwi_http1_answer *a)
 static int add(struct vwi_http1_answer *a, struct vwi_span *span, const char *at, size_t len)
 {
     if (a->bytes_len + len > VWI_ANSWER_HEAD_BYTES)
-        return refuse(a, "head too large");
+        return refuse(a, a->stage == IN_HEAD ? "head too large" : "trailers too large");
     if (a->bytes_len + len >= a->bytes_cap && !grow_bytes(a, len + 1))
         return refuse(a, "out of memory");
     if (!span->p)
@@ -103,11 +104,9 @@ static int on_field(llhttp_t *parser, const char *at, size_t len)
 {
     struct vwi_http1_answer *a = parser->data;
 
-    if (a->stage != IN_HEAD)
-        return 0; /* trailers are dropped */
     if (!a->open) {
         if (a->fields >= VWI_ANSWER_FIELDS)
-            return refuse(a, "too many header fields");
+            return refuse(a, a->stage == IN_HEAD ? "too many header fields" : "too many trailer fields");
         if (a->fields == a->fields_cap && !grow_fields(a))
             return refuse(a, "out of memory");
         a->names[a->fields] = a->values[a->fields] = (struct vwi_span){ NULL, 0 };
@@ -120,8 +119,6 @@ static int on_value(llhttp_t *parser, const char *at, size_t len)
 {
     struct vwi_http1_answer *a = parser->data;
 
-    if (a->stage != IN_HEAD)
-        return 0;
     return a->open ? add(a, &a->values[a->fields], at, len) : refuse(a, "empty field name");
 }
 
@@ -130,8 +127,6 @@ static int on_value_complete(llhttp_t *parser)
     struct vwi_http1_answer *a = parser->data;
     struct vwi_span *value;
 
-    if (a->stage != IN_HEAD)
-        return 0;
     if (!a->open || !a->names[a->fields].len)
         return refuse(a, "empty field name");
     a->open = false;
@@ -211,6 +206,7 @@ void vwi_http1_answer_begin(struct vwi_http1_answer *a, bool head_request, bool 
     a->upgrade = upgrade;
     a->interim = a->keep_alive = a->complete = false;
     a->framing_bytes = 0;
+    a->interims = 0;
     a->left = 0;
     a->reason = NULL;
 }
@@ -226,7 +222,7 @@ static const char *judge_head(const struct vwi_http1_answer *a)
     if (p->status_code < 100)
         return "status below 100";
     if (p->status_code == 101 && !a->upgrade)
-        return "protocol switched unasked";
+        return "101 Switching Protocols, which was not asked for";
     if ((p->flags & F_CONTENT_LENGTH) && p->content_length > INT64_MAX)
         return "Content-Length too large";
     if (!(p->flags & F_TRANSFER_ENCODING))
@@ -277,6 +273,12 @@ static enum vwi_answer_result take_head(struct vwi_http1_answer *a)
     if (a->reason)
         return VWI_ANSWER_BROKEN;
     if (head.status < 200 && head.status != 101) {
+        if (++a->interims > VWI_ANSWER_INTERIMS) {
+            a->reason = "too many interim answers";
+            return VWI_ANSWER_BROKEN;
+        }
+        if (head.status != 100 && a->events->on_interim && !a->events->on_interim(a->arg, &head))
+            return VWI_ANSWER_STOPPED;
         begin_head(a);
         a->interim = true;
         return VWI_ANSWER_MORE;
@@ -284,6 +286,7 @@ static enum vwi_answer_result take_head(struct vwi_http1_answer *a)
     settle_framing(a, &head);
     if (!a->events->on_head(a->arg, &head))
         return VWI_ANSWER_STOPPED;
+    a->bytes_len = a->fields = 0; /* for trailers */
     return a->complete ? VWI_ANSWER_DONE : VWI_ANSWER_MORE;
 }
 
@@ -327,6 +330,13 @@ static enum vwi_answer_result deliver(struct vwi_http1_answer *a, const char *p,
     return VWI_ANSWER_DONE;
 }
 
+static bool tell_trailers(struct vwi_http1_answer *a)
+{
+    struct vwi_answer trailers = { .names = a->names, .values = a->values, .header_count = a->fields };
+
+    return !a->events->on_trailers || a->events->on_trailers(a->arg, &trailers);
+}
+
 static enum vwi_answer_result feed_chunks(struct vwi_http1_answer *a, char *data, size_t len, size_t *used)
 {
     llhttp_errno_t err;
@@ -342,6 +352,8 @@ static enum vwi_answer_result feed_chunks(struct vwi_http1_answer *a, char *data
         return VWI_ANSWER_BROKEN;
     }
     a->complete = err == HPE_PAUSED;
+    if (a->complete && a->fields && !tell_trailers(a))
+        return VWI_ANSWER_STOPPED;
     return deliver(a, data + a->body, a->body_len);
 }
 

@@ -14,6 +14,7 @@
 
 #define VWI_ANSWER_HEAD_BYTES (64u * 1024)
 #define VWI_ANSWER_FIELDS 256u
+#define VWI_ANSWER_INTERIMS 1000u /* in one answer */
 
 struct vwi_answer {
     int status;
@@ -31,8 +32,13 @@ enum vwi_answer_result {
 };
 
 struct vwi_http1_answer_events { /* false: stop, the parser is not fed again before the next begin */
-    bool (*on_head)(void *arg, const struct vwi_answer *answer); /* the final head, once; 1xx are swallowed */
-    bool (*on_body)(void *arg, const char *data, size_t len);    /* at most once a feed, never empty */
+    bool (*on_head)(void *arg, const struct vwi_answer *answer); /* the final head, once */
+    /* Optional: an interim answer (1xx) other than 100, which answers an Expect, and 101. */
+    bool (*on_interim)(void *arg, const struct vwi_answer *answer);
+    /* Optional: the fields behind the last chunk (RFC 9112 7.1.2), once where there are any; before the on_body of the same feed.
+     * Only names, values and header_count are filled. */
+    bool (*on_trailers)(void *arg, const struct vwi_answer *answer);
+    bool (*on_body)(void *arg, const char *data, size_t len); /* at most once a feed, never empty */
 };
 
 struct vwi_http1_answer;
@@ -48,7 +54,7 @@ enum vwi_answer_result vwi_http1_answer_feed(struct vwi_http1_answer *a, char *d
 enum vwi_answer_result vwi_http1_answer_eof(struct vwi_http1_answer *a, const char **ret_reason); /* DONE or BROKEN */
 
 bool vwi_http1_answer_complete(const struct vwi_http1_answer *a);   /* inside on_head and on_body: nothing follows */
-bool vwi_http1_answer_interim(const struct vwi_http1_answer *a);    /* a 1xx was swallowed and nothing came after it yet */
+bool vwi_http1_answer_interim(const struct vwi_http1_answer *a);    /* a 1xx came and nothing after it yet */
 bool vwi_http1_answer_keep_alive(const struct vwi_http1_answer *a); /* after the head: the sender keeps the connection */
 
 #endif

@@ -27,6 +27,7 @@ struct vwi_relay {
     uint64_t bytes;
     struct vwi_answer_traits traits;
     struct vwi_text headers; /* while held */
+    struct vwi_text trailers;
     char extra[];
 };
 
@@ -35,6 +36,7 @@ static void free_relay(void *arg)
     struct vwi_relay *relay = arg;
 
     vwi_text_fini(&relay->headers);
+    vwi_text_fini(&relay->trailers);
     vwi_free(relay);
 }
 
@@ -111,6 +113,18 @@ static void on_head(void *arg, const struct vwi_answer *answer)
 /* The client reads it line by line, and lines may be added to it. */
 static bool is_read_by_line(const struct vwi_relay *relay) { return relay->traits.lines && !relay->traits.coded; }
 
+/* What cannot be told for want of memory is left out: the client must do without it anyway (RFC 9110 15.2). */
+static void on_interim(void *arg, const struct vwi_answer *answer)
+{
+    struct vwi_relay *relay = arg;
+    struct vwi_answer_traits traits;
+    struct vwi_text headers = VWI_TEXT_INIT;
+
+    if (vwi_answer_fields_head(&headers, answer, &traits))
+        vwi_exchange_interim(relay->ex, answer->status, headers.p);
+    vwi_text_fini(&headers);
+}
+
 static void release_head(struct vwi_relay *relay)
 {
     if (!relay->held)
@@ -142,7 +156,7 @@ static void on_body(void *arg, const char *data, size_t len)
 
     relay->bytes += len;
     relay->last = data[len - 1];
-    if (relay->held && vwi_lease_complete(relay->lease)) {
+    if (relay->held && vwi_lease_complete(relay->lease) && !relay->trailers.len) {
         if (relay->last == '\n' || relay->length >= 0 || !is_read_by_line(relay)) {
             reply(relay, data, len);
             return;
@@ -156,6 +170,15 @@ static void on_body(void *arg, const char *data, size_t len)
         relay->paused = true;
         vwi_lease_pause(relay->lease);
     }
+}
+
+/* They keep an answer that is there in whole chunked; a client that knows no chunks goes without (RFC 9110 6.5.1). */
+static void on_trailers(void *arg, const struct vwi_answer *trailers)
+{
+    struct vwi_relay *relay = arg;
+
+    if (vwi_exchange_is_1_1(relay->ex) && !vwi_answer_fields_trailers(&relay->trailers, trailers))
+        vwi_text_clear(&relay->trailers);
 }
 
 static void on_lull(void *arg) { release_head(arg); }
@@ -208,7 +231,7 @@ static void end(struct vwi_relay *relay)
 {
     if (relay->unended || (relay->bytes && relay->length < 0 && relay->last != '\n' && is_read_by_line(relay)))
         vwi_exchange_write(relay->ex, "\n", 1);
-    vwi_exchange_end(relay->ex);
+    vwi_exchange_end_with(relay->ex, relay->trailers.p);
 }
 
 static void on_end(void *arg, enum vwi_upstream_result result, const char *text)
@@ -216,7 +239,7 @@ static void on_end(void *arg, enum vwi_upstream_result result, const char *text)
     struct vwi_relay *relay = arg;
 
     if (result == VWI_UPSTREAM_OK) {
-        if (relay->held && !relay->head_request)
+        if (relay->held && !relay->head_request && !relay->trailers.len)
             reply(relay, NULL, 0);
         release_head(relay);
         if (!relay->ended)
@@ -232,7 +255,7 @@ struct vwi_relay *vwi_relay_start(struct vwi_upstream *up, const struct vwi_upst
                                   const char *extra_headers, const struct vwi_relay_events *events, void *arg)
 {
     static const struct vwi_lease_events lease_events = { .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_lull = on_lull,
-                                                          .on_writable = on_writable };
+                                                          .on_writable = on_writable, .on_interim = on_interim, .on_trailers = on_trailers };
     size_t extra_len = extra_headers ? strlen(extra_headers) : 0;
     struct vwi_relay *relay = vwi_alloc(sizeof *relay + extra_len + 1);
 

@@ -337,6 +337,24 @@ static bool on_answer_body(void *arg, const char *data, size_t len)
     return l->state == TALKING;
 }
 
+static bool on_answer_interim(void *arg, const struct vwi_answer *answer)
+{
+    struct vwi_lease *l = ((struct vwi_pool_conn *)arg)->lease;
+
+    if (l->events.on_interim)
+        l->events.on_interim(l->arg, answer);
+    return l->state == TALKING;
+}
+
+static bool on_answer_trailers(void *arg, const struct vwi_answer *trailers)
+{
+    struct vwi_lease *l = ((struct vwi_pool_conn *)arg)->lease;
+
+    if (l->events.on_trailers)
+        l->events.on_trailers(l->arg, trailers);
+    return l->state == TALKING;
+}
+
 /* True: read on. */
 static bool take(struct vwi_lease *l, char *data, size_t len)
 {
@@ -520,7 +538,7 @@ static const struct vwi_pool_events pool_events = {
     .on_dialed = on_dialed,
     .on_readable = on_readable,
     .on_writable = on_writable,
-    .answer = { on_answer_head, on_answer_body },
+    .answer = { .on_head = on_answer_head, .on_interim = on_answer_interim, .on_trailers = on_answer_trailers, .on_body = on_answer_body },
 };
 
 vw_err vwi_upstream_create(struct vwi_loop *loop, const struct vwi_model_conf *conf, const struct vwi_log *log,

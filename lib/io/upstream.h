@@ -29,7 +29,7 @@ enum vwi_upstream_result {
 };
 
 struct vwi_lease_events {
-    void (*on_head)(void *arg, const struct vwi_answer *answer);     /* final head (1xx are swallowed) */
+    void (*on_head)(void *arg, const struct vwi_answer *answer);     /* final head */
     void (*on_body)(void *arg, const char *data, size_t len);        /* as it arrives */
     void (*on_end)(void *arg, enum vwi_upstream_result result, const char *text); /* text: one clause for the log */
     /* Optional: the model has said nothing more for now. Follows on_head and on_body calls that came out of one read, unless
@@ -37,6 +37,9 @@ struct vwi_lease_events {
     void (*on_lull)(void *arg);
     /* Optional, streamed bodies: what was written has gone out and more would be taken. */
     void (*on_writable)(void *arg);
+    /* Optional, as in io/http1_answer.h: interim answers before on_head, trailers before the last on_body of the answer. */
+    void (*on_interim)(void *arg, const struct vwi_answer *answer);
+    void (*on_trailers)(void *arg, const struct vwi_answer *answer);
 };
 
 struct vwi_upstream_request {

@@ -39,7 +39,7 @@ static bool on_body(void *arg, const char *data, size_t len)
     return true;
 }
 
-static const struct vwi_http1_answer_events events = { on_head, on_body };
+static const struct vwi_http1_answer_events events = { .on_head = on_head, .on_body = on_body };
 
 static enum vwi_answer_result run(const uint8_t *data, size_t size, size_t step, bool head_request, struct seen *seen)
 {

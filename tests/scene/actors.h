@@ -29,6 +29,7 @@
  * /type/T        200 "{}" of content type T
  * /empty         204, no type and no length
  * /until-close   200, no length, closed at the end
+ * /raw           the bytes of the request's body as they are, then closed; /raw-held: after a permit
  * /health        200, or what model_health() set; counted as a probe, not as a request
  * anything else  200 {"ok": true}
  */

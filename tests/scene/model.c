@@ -220,6 +220,10 @@ static bool answer(struct model *m, struct served *rq)
         return send_text(rq->fd, "HTTP/1.1 204 No Content\r\n\r\n");
     if (is_path(rq, "/until-close"))
         return send_text(rq->fd, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{\"until\": \"close\"}") && false;
+    if (is_path(rq, "/raw"))
+        return send_all(rq->fd, rq->body, rq->len) && false;
+    if (is_path(rq, "/raw-held"))
+        return wait_permit(m, rq->fd) && send_all(rq->fd, rq->body, rq->len) && false;
     if (is_path(rq, "/health")) {
         int status;
 

@@ -12,26 +12,32 @@
 #define CHUNKED "Transfer-Encoding: chunked\r\n"
 
 struct seen {
-    struct vwi_text head, body;
-    int heads, bodies, status;
+    struct vwi_text head, body, interim, trailers;
+    int heads, bodies, interims, status;
     int64_t length;
-    bool chunked, complete_at_head, complete_at_body, stop_at_head, stop_at_body;
+    bool chunked, complete_at_head, complete_at_body, stop_at_head, stop_at_body, stop_at_interim, stop_at_trailers;
     struct vwi_http1_answer *answer;
 };
+
+static void note_fields(struct vwi_text *t, const struct vwi_answer *answer)
+{
+    size_t i;
+
+    for (i = 0; i < answer->header_count; i++)
+        vwi_text_addf(t, "%.*s=%.*s;", (int)answer->names[i].len, answer->names[i].p, (int)answer->values[i].len,
+                      answer->values[i].p);
+}
 
 static bool on_head(void *arg, const struct vwi_answer *answer)
 {
     struct seen *seen = arg;
-    size_t i;
 
     seen->heads++;
     seen->status = answer->status;
     seen->length = answer->content_length;
     seen->chunked = answer->chunked;
     seen->complete_at_head = vwi_http1_answer_complete(seen->answer);
-    for (i = 0; i < answer->header_count; i++)
-        vwi_text_addf(&seen->head, "%.*s=%.*s;", (int)answer->names[i].len, answer->names[i].p, (int)answer->values[i].len,
-                      answer->values[i].p);
+    note_fields(&seen->head, answer);
     return !seen->stop_at_head;
 }
 
@@ -46,13 +52,36 @@ static bool on_body(void *arg, const char *data, size_t len)
     return !seen->stop_at_body;
 }
 
-static const struct vwi_http1_answer_events events = { on_head, on_body };
+static bool on_interim(void *arg, const struct vwi_answer *answer)
+{
+    struct seen *seen = arg;
+
+    seen->interims++;
+    vwi_text_addf(&seen->interim, "%d ", answer->status);
+    note_fields(&seen->interim, answer);
+    return !seen->stop_at_interim;
+}
+
+static bool on_trailers(void *arg, const struct vwi_answer *trailers)
+{
+    struct seen *seen = arg;
+
+    ck_assert_uint_gt(trailers->header_count, 0);
+    ck_assert(vwi_http1_answer_complete(seen->answer));
+    note_fields(&seen->trailers, trailers);
+    return !seen->stop_at_trailers;
+}
+
+static const struct vwi_http1_answer_events events = { .on_head = on_head, .on_interim = on_interim, .on_trailers = on_trailers,
+                                                       .on_body = on_body };
 
 static void seen_fini(struct seen *seen)
 {
     vwi_http1_answer_destroy(seen->answer);
     vwi_text_fini(&seen->head);
     vwi_text_fini(&seen->body);
+    vwi_text_fini(&seen->interim);
+    vwi_text_fini(&seen->trailers);
 }
 
 /* Feeds text in pieces of `step` bytes from a copy (the parser may move bytes), then an end of file when it still waits. */
@@ -163,7 +192,7 @@ static const struct bad bad[] = {
     { "HTTP/1.1 100 Continue\r\n\r\n", "closed before an answer" },
     { OK "Content-Length: 3\r\n\r\nab", "closed before the end of the answer" },
     { OK CHUNKED "\r\n3\r\nabc\r\n", "closed before the end of the answer" },
-    { "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "protocol switched unasked" },
+    { "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n", "101 Switching Protocols, which was not asked for" },
     { "HTTP/1.1 20 OK\r\n\r\n", "status below 100" },
     { "HTTP/2.0 200 OK\r\n\r\n", "not HTTP/1.0 or HTTP/1.1" },
     { "HTTP/0.9 200 OK\r\n\r\n", "not HTTP/1.0 or HTTP/1.1" },
@@ -240,7 +269,43 @@ START_TEST(head_and_framing_are_bounded)
     check_flood("HTTP/1.1 200 ", "O", 100000, "head too large");
     check_flood("", "\r\n", 100000, "head too large");
     check_flood(OK CHUNKED "\r\n1;", "x", 100000, "chunk framing too large");
-    check_flood(OK CHUNKED "\r\n0\r\n", "t: x\r\n", 20000, "chunk framing too large");
+    check_flood(OK CHUNKED "\r\n0\r\n", "t: x\r\n", 20000, "too many trailer fields");
+    check_flood(OK CHUNKED "\r\n0\r\nt: ", "xxxxxxxxxxxxxxxx", 8192, "trailers too large");
+    check_flood("", "HTTP/1.1 100 Continue\r\n\r\n", VWI_ANSWER_INTERIMS + 1, "too many interim answers");
+}
+END_TEST
+
+START_TEST(interim_answers_are_told_in_order_but_for_100)
+{
+    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: a\r\nLink: b\r\n"
+                               "\r\nHTTP/1.1 199 Odd\r\nContent-Length: 3\r\n\r\n" OK "Content-Length: 2\r\n\r\nok";
+    static const size_t steps[] = { SIZE_MAX, 1, 7 };
+    struct seen seen = { 0 };
+    const char *reason;
+    size_t used;
+
+    ck_assert_int_eq(feed(&seen, text, strlen(text), steps[_i], false, &used, &reason), VWI_ANSWER_DONE);
+    ck_assert_str_eq(seen.interim.p, "102 103 Link=a;Link=b;199 Content-Length=3;");
+    ck_assert_str_eq(seen.head.p, "Content-Length=2;");
+    ck_assert_str_eq(seen.body.p, "ok");
+    seen_fini(&seen);
+}
+END_TEST
+
+START_TEST(trailers_are_told_once_behind_the_chunks)
+{
+    static const char text[] = OK "A: 1\r\n" CHUNKED "\r\n3\r\nabc\r\n1\r\nd\r\n0\r\nT: x y \r\nEmpty:\r\nT: z\r\n\r\n";
+    static const size_t steps[] = { SIZE_MAX, 1, 7 };
+    struct seen seen = { 0 };
+    const char *reason;
+    size_t used;
+
+    ck_assert_int_eq(feed(&seen, text, strlen(text), steps[_i], false, &used, &reason), VWI_ANSWER_DONE);
+    ck_assert_str_eq(seen.head.p, "A=1;Transfer-Encoding=chunked;");
+    ck_assert_str_eq(seen.trailers.p, "T=x y;Empty=;T=z;");
+    ck_assert_str_eq(seen.body.p, "abcd");
+    ck_assert_uint_eq(used, strlen(text));
+    seen_fini(&seen);
 }
 END_TEST
 
@@ -303,6 +368,8 @@ END_TEST
 START_TEST(callbacks_stop_the_parser)
 {
     static const char text[] = OK "Content-Length: 3\r\n\r\nabc";
+    static const char hinted[] = "HTTP/1.1 103 Early Hints\r\n\r\n" OK "Content-Length: 3\r\n\r\nabc";
+    static const char trailed[] = OK CHUNKED "\r\n1\r\na\r\n0\r\nT: x\r\n\r\n";
     struct seen seen = { .stop_at_head = true };
     const char *reason;
     size_t used;
@@ -310,6 +377,14 @@ START_TEST(callbacks_stop_the_parser)
     ck_assert_int_eq(feed(&seen, text, strlen(text), SIZE_MAX, false, &used, &reason), VWI_ANSWER_STOPPED);
     ck_assert_int_eq(seen.bodies, 0);
     seen.stop_at_head = false;
+    seen.stop_at_interim = true;
+    ck_assert_int_eq(feed(&seen, hinted, strlen(hinted), SIZE_MAX, false, &used, &reason), VWI_ANSWER_STOPPED);
+    ck_assert_int_eq(seen.heads, 1);
+    seen.stop_at_interim = false;
+    seen.stop_at_trailers = true;
+    ck_assert_int_eq(feed(&seen, trailed, strlen(trailed), SIZE_MAX, false, &used, &reason), VWI_ANSWER_STOPPED);
+    ck_assert_int_eq(seen.bodies, 0);
+    seen.stop_at_trailers = false;
     seen.stop_at_body = true;
     ck_assert_int_eq(feed(&seen, text, strlen(text), strlen(text) - 2, false, &used, &reason), VWI_ANSWER_STOPPED);
     ck_assert_int_eq(seen.bodies, 1);
@@ -346,7 +421,7 @@ static bool count_body(void *arg, const char *data, size_t len)
 
 START_TEST(answer_survives_each_failed_allocation)
 {
-    static const struct vwi_http1_answer_events counting = { count_head, count_body };
+    static const struct vwi_http1_answer_events counting = { .on_head = count_head, .on_trailers = count_head, .on_body = count_body };
     enum vwi_answer_result result = VWI_ANSWER_BROKEN;
     struct vwi_text text = VWI_TEXT_INIT;
     unsigned nth;
@@ -355,7 +430,10 @@ START_TEST(answer_survives_each_failed_allocation)
     vwi_text_adds(&text, OK);
     for (i = 0; i < 100; i++)
         vwi_text_addf(&text, "x-%d: %050d\r\n", i, i);
-    vwi_text_adds(&text, CHUNKED "\r\n3\r\nabc\r\n0\r\n\r\n");
+    vwi_text_adds(&text, CHUNKED "\r\n3\r\nabc\r\n0\r\n");
+    for (i = 0; i < 200; i++)
+        vwi_text_addf(&text, "x-%d: %0100d\r\n", i, i);
+    vwi_text_adds(&text, "\r\n");
     for (nth = 0; result != VWI_ANSWER_DONE; nth++) {
         struct vwi_http1_answer *a;
         const char *reason = NULL;
@@ -370,7 +448,7 @@ START_TEST(answer_survives_each_failed_allocation)
         vwi_mem_fail_never();
         if (a && result != VWI_ANSWER_DONE)
             ck_assert_str_eq(reason, "out of memory");
-        ck_assert_int_eq(count, result == VWI_ANSWER_DONE ? 104 : 0);
+        ck_assert_int_eq(count, result == VWI_ANSWER_DONE ? 304 : count < 101 ? 0 : 101);
         vwi_http1_answer_destroy(a);
     }
     ck_assert_uint_gt(nth, 4);
@@ -390,6 +468,8 @@ Suite *answer_suite(void)
     tcase_add_loop_test(tc, nonsense_is_broken_with_a_reason, 0, (int)VWI_ARRAY_LEN(bad));
     tcase_add_test(tc, nul_in_a_value_is_broken);
     tcase_add_test(tc, head_and_framing_are_bounded);
+    tcase_add_loop_test(tc, interim_answers_are_told_in_order_but_for_100, 0, 3);
+    tcase_add_loop_test(tc, trailers_are_told_once_behind_the_chunks, 0, 3);
     tcase_add_test(tc, many_large_fields_are_kept_in_order);
     tcase_add_test(tc, chunks_that_arrive_together_are_delivered_together);
     tcase_add_test(tc, last_piece_is_known_as_such);

@@ -377,6 +377,127 @@ START_TEST(last_line_of_a_stream_has_its_end)
 }
 END_TEST
 
+#define HINTS "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nConnection: X-Hop\r\nX-Hop: 1\r\nContent-Length: 9\r\n\r\n"
+
+START_TEST(interim_answers_reach_clients_that_know_them)
+{
+    bool old = _i;
+    struct rig rig;
+
+    rig_init(&rig, "HTTP/1.1 100 Continue\r\n\r\n" HINTS "HTTP/1.1 102 Processing\r\n\r\n");
+    ask(&rig, "GET", old ? "1.0" : "1.1");
+    if (!old) {
+        UNTIL(&rig, has(&rig, "HTTP/1.1 102 Processing\r\n\r\n")); /* before the model has more to say */
+        ck_assert_str_eq(rig.got.p, "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n");
+    } else {
+        UNTIL(&rig, rig.stub.requests == 1);
+    }
+    stub_say(model_conn(&rig), HINTS OK "Content-Length: 2\r\n\r\nok");
+    UNTIL(&rig, rig.dones && has(&rig, "\r\n\r\nok"));
+    ck_assert_int_eq(count(&rig, "HTTP/1.1 103 "), old ? 0 : 2);
+    ck_assert_int_eq(count(&rig, "HTTP/1.1 100 "), 0);
+    ck_assert_int_eq(rig.end.status, 200);
+    rig_fini(&rig);
+}
+END_TEST
+
+#define HINTS_MANY 900
+
+static void say_many_hints(struct stub *stub, struct stub_conn *conn)
+{
+    char *hints = malloc(8500);
+    int i;
+
+    (void)stub;
+    snprintf(hints, 8500, "HTTP/1.1 103 Early Hints\r\nLink: %08000d\r\n\r\n", 0);
+    for (i = 0; i < HINTS_MANY; i++)
+        stub_say(conn, hints);
+    stub_say(conn, OK "Content-Length: 2\r\n\r\nok");
+    free(hints);
+}
+
+START_TEST(interim_answers_do_not_pile_up_for_a_client_that_does_not_read)
+{
+    struct rig rig;
+
+    rig_init(&rig, NULL);
+    rig.stub.on_request = say_many_hints;
+    event_del(rig.read_ev);
+    ask(&rig, "GET", "1.1");
+    UNTIL(&rig, rig.ends == 1);
+    if (rig.ex)
+        ck_assert_uint_lt(vwi_exchange_backlog(rig.ex), 10000);
+    event_add(rig.read_ev, NULL);
+    UNTIL(&rig, rig.dones);
+    ck_assert_int_eq(rig.end.result, VWI_UPSTREAM_OK);
+    ck_assert(!rig.gone);
+    rig_fini(&rig);
+}
+END_TEST
+
+START_TEST(protocol_that_is_switched_unasked_is_no_answer)
+{
+    struct rig rig;
+
+    rig_init(&rig, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nbytes");
+    ask(&rig, "GET", "1.1");
+    UNTIL(&rig, rig.dones && has(&rig, "failed"));
+    ck_assert(!rig.end.head_relayed);
+    ck_assert_str_eq(rig.text, "not a valid answer: 101 Switching Protocols, which was not asked for");
+    rig_fini(&rig);
+}
+END_TEST
+
+#define TRAILED(trailers) OK CHUNKED "Trailer: Digest\r\n\r\n3\r\nabc\r\n0\r\n" trailers "\r\n"
+#define LATE_BUT_LENGTH \
+    "Host: x\r\nContent-Type: a/b\r\nContent-Encoding: gzip\r\nSet-Cookie: a\r\n" \
+    "Authorization: b\r\nTrailer: c\r\nConnection: close\r\nIf-Match: d\r\nCache-Control: e\r\nX-Vastworker-Reason: internal\r\n"
+
+static const struct {
+    const char *version, *answer, *more, *tail;
+} trailed[] = {
+    { "1.1", TRAILED("Digest: d\r\nX-Cost:  7 \r\n"), NULL, "\r\n\r\n3\r\nabc\r\n0\r\nDigest: d\r\nX-Cost: 7\r\n\r\n" },
+    { "1.0", TRAILED("Digest: d\r\n"), NULL, "Content-Length: 3\r\nConnection: close\r\n\r\nabc" },
+    { "1.1", TRAILED("Host: x\r\n"), NULL, "Content-Length: 3\r\n\r\nabc" },
+    { "1.1", OK CHUNKED "\r\n3\r\nabc\r\n", "0\r\n", "\r\n3\r\nabc\r\n0\r\nX: 1\r\n\r\n" },
+    { "1.1", OK CHUNKED "\r\n0\r\nX: 1\r\n\r\n", NULL, "\r\n\r\n0\r\nX: 1\r\n\r\n" },
+    { "1.1", OK SSE CHUNKED "\r\n1\r\n:\r\n0\r\nX: 1\r\n\r\n", NULL, "1\r\n:\r\n1\r\n\n\r\n0\r\nX: 1\r\n\r\n" },
+};
+
+START_TEST(trailers_go_behind_the_chunks)
+{
+    struct rig rig;
+
+    rig_init(&rig, trailed[_i].answer);
+    ask(&rig, "GET", trailed[_i].version);
+    if (trailed[_i].more) {
+        UNTIL(&rig, has(&rig, "abc"));
+        stub_say(model_conn(&rig), trailed[_i].more);
+        stub_say(model_conn(&rig), LATE_BUT_LENGTH "X: 1\r\n\r\n");
+    }
+    UNTIL(&rig, rig.dones && ends_with(&rig, trailed[_i].tail));
+    ck_assert(!has(&rig, "Trailer"));
+    ck_assert_int_eq(rig.end.result, VWI_UPSTREAM_OK);
+    rig_fini(&rig);
+}
+END_TEST
+
+START_TEST(long_trailers_are_dropped)
+{
+    struct vwi_text text = VWI_TEXT_INIT;
+    struct rig rig;
+
+    vwi_text_addf(&text, OK CHUNKED "\r\n3\r\nabc\r\n0\r\nX: 1\r\nY: %0*d\r\n\r\n", 9000, 0);
+    rig_init(&rig, text.p);
+    ask(&rig, "GET", "1.1");
+    UNTIL(&rig, rig.dones && has(&rig, "abc"));
+    ck_assert(!has(&rig, "X: 1"));
+    ck_assert_int_eq(rig.end.result, VWI_UPSTREAM_OK);
+    vwi_text_fini(&text);
+    rig_fini(&rig);
+}
+END_TEST
+
 START_TEST(break_after_the_head_is_a_visible_cut)
 {
     struct rig rig;
@@ -604,6 +725,11 @@ Suite *relay_suite(void)
     tcase_add_loop_test(tc, answer_without_a_date_gets_one, 0, 2);
     tcase_add_loop_test(tc, streams_ask_proxies_not_to_hold_them_back, 0, (int)VWI_ARRAY_LEN(bufferings));
     tcase_add_loop_test(tc, last_line_of_a_stream_has_its_end, 0, (int)VWI_ARRAY_LEN(last_lines));
+    tcase_add_loop_test(tc, interim_answers_reach_clients_that_know_them, 0, 2);
+    tcase_add_test(tc, interim_answers_do_not_pile_up_for_a_client_that_does_not_read);
+    tcase_add_test(tc, protocol_that_is_switched_unasked_is_no_answer);
+    tcase_add_loop_test(tc, trailers_go_behind_the_chunks, 0, (int)VWI_ARRAY_LEN(trailed));
+    tcase_add_test(tc, long_trailers_are_dropped);
     tcase_add_loop_test(tc, event_stream_that_breaks_ends_with_an_error_event, 0, (int)VWI_ARRAY_LEN(broken_streams));
     tcase_add_loop_test(tc, other_streams_that_break_are_cut, 0, (int)VWI_ARRAY_LEN(cut_streams));
     tcase_add_loop_test(tc, failure_before_the_head_is_left_to_the_user, 0, 3);

@@ -139,7 +139,7 @@ static void on_lull(void *arg)
     call->lulls++;
 }
 
-static const struct vwi_lease_events lease_events = { on_head, on_body, on_end, on_lull, NULL };
+static const struct vwi_lease_events lease_events = { .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_lull = on_lull };
 
 static void send_with(struct rig *rig, struct call *call, const struct vwi_upstream_request *request)
 {
@@ -849,7 +849,7 @@ static void pause_first_body(void *arg, const char *data, size_t len)
 
 START_TEST(paused_lease_holds_the_model_back)
 {
-    static const struct vwi_lease_events events = { on_head, pause_first_body, on_end, NULL, NULL };
+    static const struct vwi_lease_events events = { .on_head = on_head, .on_body = pause_first_body, .on_end = on_end };
     static const struct vwi_timeouts_conf timeouts = { .idle_s = 0.1 }; /* does not run while paused */
     struct vwi_upstream_request request = { .method = { "GET", 3 }, .target = { "/", 1 }, .timeouts = &timeouts };
     struct call call = { .pause_at_body = true };
