@@ -66,6 +66,12 @@ struct vwi_benchmark_conf {
     double timeout_s;
 };
 
+/* Bytes for a client that waits. */
+struct vwi_heartbeat_conf {
+    bool enabled;
+    double after_s, every_s;
+};
+
 struct vwi_handler_conf {
     char *route; /* "/v1/embeddings" or "/v1/...*" */
     struct vwi_strings methods;
@@ -83,6 +89,7 @@ struct vwi_handler_conf {
     bool retry;
     struct vwi_strings upgrade;        /* "websocket" or nothing */
     struct vwi_timeouts_conf timeouts; /* the global ones, overridden */
+    struct vwi_heartbeat_conf heartbeat;
     struct vwi_benchmark_conf *benchmark; /* NULL: none; at most one handler has it */
 };
 

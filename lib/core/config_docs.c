@@ -60,9 +60,9 @@ static void add_cell(struct vwi_text *out, const char *text)
 static void add_range(struct vwi_text *out, const struct vwi_config_key *key)
 {
     if (!isinf(key->min) && !isinf(key->max))
-        vwi_text_addf(out, ", %.0f to %.0f", key->min, key->max);
+        vwi_text_addf(out, ", %.16g to %.16g", key->min, key->max);
     else if (!isinf(key->min))
-        vwi_text_addf(out, ", at least %.0f", key->min);
+        vwi_text_addf(out, ", at least %.16g", key->min);
 }
 
 static void add_row(struct vwi_text *out, const struct vwi_config_key *key, const char *name)

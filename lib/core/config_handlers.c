@@ -120,6 +120,7 @@ static void fill_handler(struct vwi_fill *fill, json_t *object, const char *path
     vwi_fill_object(fill, SCOPE, object, path, handler);
     auth = json_string_value(json_object_get(object, "auth"));
     handler->auth = auth && strcmp(auth, "none") == 0 ? VWI_AUTH_NONE : VWI_AUTH_VAST;
+    handler->heartbeat.enabled = json_is_object(json_object_get(object, "heartbeat"));
     handler->has_max_queue_time = !handler->control && !json_is_null(json_object_get(object, "maxQueueTime"));
     vwi_fill_path(own, path, "workloadCalculator");
     vwi_fill_workload(fill, json_object_get(object, "workloadCalculator"), own, &handler->workload);

@@ -140,7 +140,13 @@ static const struct vwi_config_key keys[] = {
         "Longest time for all of it; 0 for no limit."),
     LATER("handlers[].priority", INTEGER, "Which waiting request goes first."),
     LATER("handlers[].cancel", OBJECT, "How to tell the model server that a client has left."),
-    LATER("handlers[].heartbeat", OBJECT, "Bytes sent to a client that waits."),
+    PART("handlers[].heartbeat", OBJECT,
+         "Bytes for a client that waits, in the queue or for the model's first byte, so that gateways that close silent connections stay "
+         "open; an empty object takes the defaults, absent there are none. The first one makes the status 200: a later failure is an error "
+         "event or a JSON error in the body."),
+    ROW("handlers[].heartbeat.after", SECONDS, "seconds", "30", FROM(0.1), NULL, HANDLER(heartbeat.after_s),
+        "How long a request waits before the first one."),
+    ROW("handlers[].heartbeat.every", SECONDS, "seconds", "15", FROM(0.1), NULL, HANDLER(heartbeat.every_s), "Between two of them."),
     RULE("handlers[].upgrade", STRINGS, NULL, NULL, HANDLER(upgrade),
          "Protocols that a connection may switch to, passed both ways as a tunnel that holds its slot while it lives: [\"websocket\"]. "
          "Needs the method GET.", 0, vwi_config_upgrade_problem),

@@ -87,9 +87,9 @@ static vw_err refuse_number(const json_t *value, const char *where, const struct
     if (isinf(bounds->min) && isinf(bounds->max))
         snprintf(expected, sizeof expected, "%s", bounds->what);
     else if (isinf(bounds->max))
-        snprintf(expected, sizeof expected, "%s >= %.0f", bounds->what, bounds->min);
+        snprintf(expected, sizeof expected, "%s >= %.16g", bounds->what, bounds->min);
     else
-        snprintf(expected, sizeof expected, "%s from %.0f to %.0f", bounds->what, bounds->min, bounds->max);
+        snprintf(expected, sizeof expected, "%s from %.16g to %.16g", bounds->what, bounds->min, bounds->max);
     return vwi_json_refuse(value, where, expected, why);
 }
 

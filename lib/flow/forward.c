@@ -72,7 +72,10 @@ static bool is_named(const struct named *named, struct vwi_span name)
     return false;
 }
 
-static void copy_headers(struct vwi_text *out, const struct vwi_exchange *ex, bool credentials)
+#define JSON_HEADERS "Content-Type: application/json\r\nAccept: */*\r\n"
+#define IDENTITY "Accept-Encoding: identity\r\n" /* what a heartbeat went before cannot be coded */
+
+static void copy_headers(struct vwi_text *out, const struct vwi_exchange *ex, bool credentials, bool plain)
 {
     size_t i, count = vwi_exchange_header_count(ex);
     struct vwi_span name, value;
@@ -83,7 +86,7 @@ static void copy_headers(struct vwi_text *out, const struct vwi_exchange *ex, bo
         find_named(ex, &named);
     for (i = 0; i < count; i++) {
         vwi_exchange_header_at(ex, i, &name, &value);
-        if (is_dropped(name, credentials) || is_named(&named, name))
+        if (is_dropped(name, credentials) || is_named(&named, name) || (plain && vwi_span_is_nocase(name, "accept-encoding")))
             continue;
         vwi_text_add(out, name.p, name.len);
         vwi_text_add(out, ": ", 2);
@@ -101,11 +104,13 @@ bool vwi_forward_build(struct vwi_forward *forward, const struct vwi_exchange *e
     if (envelope) {
         request.method = (struct vwi_span){ "POST", 4 };
         request.has_body = true;
-        request.headers = "Content-Type: application/json\r\nAccept: */*\r\n";
+        request.headers = handler->heartbeat.enabled ? JSON_HEADERS IDENTITY : JSON_HEADERS;
     } else {
         request.method = vwi_exchange_method(ex);
         request.has_body = vwi_exchange_header(ex, "content-length").p || vwi_exchange_header(ex, "transfer-encoding").p;
-        copy_headers(&forward->headers, ex, handler->auth != VWI_AUTH_NONE);
+        copy_headers(&forward->headers, ex, handler->auth != VWI_AUTH_NONE, handler->heartbeat.enabled);
+        if (handler->heartbeat.enabled)
+            vwi_text_adds(&forward->headers, IDENTITY);
         request.headers = forward->headers.p;
     }
     request.target = (struct vwi_span){ forward->target.p, forward->target.len };

@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "flow/admin.h"
 #include "flow/forward.h"
+#include "flow/heartbeat.h"
 #include "flow/judge.h"
 #include "flow/respond.h"
 #include "io/plugin.h"
@@ -99,6 +100,7 @@ static void settle(struct vwi_request *rq, enum vwi_outcome outcome)
     vwi_request_go(rq, VWI_REQUEST_SETTLED);
     if (!counted)
         return;
+    vwi_heartbeat_stop(rq);
     if (rq->relay)
         vwi_relay_cancel(rq->relay);
     rq->relay = NULL;
@@ -167,6 +169,15 @@ static void on_client_body(void *user)
 
 static const struct vwi_exchange_events client_events = { on_client_drained, on_client_done, on_client_body };
 
+/* A refusal after the bracket: the client may have been sent a head to wait by. */
+static void refuse(struct vwi_request *rq, enum vwi_reason reason, const char *message)
+{
+    if (vwi_exchange_head_sent(rq->ex))
+        vwi_heartbeat_fail(rq, reason, message);
+    else
+        vwi_respond_refuse(rq->ex, reason, message, 0);
+}
+
 static void fail(struct vwi_request *rq, enum vwi_reason reason, const char *text)
 {
     vwi_ledger_blame(rq->desk->ledger, vwi_request_route(rq), reason);
@@ -214,23 +225,31 @@ static void warn_resent(struct vwi_request *rq, struct vwi_span type)
                  rq->handler->conf->route, (int)(type.len < 100 ? type.len : 100), type.len ? type.p : "");
 }
 
+/* False always: ends the relay, whose answer is not passed on. */
+static bool veto(struct vwi_request *rq, const char *message)
+{
+    rq->relay = NULL;
+    fail(rq, VWI_REASON_NOT_JSON, NULL);
+    refuse(rq, VWI_REASON_NOT_JSON, message);
+    settle(rq, VWI_OUTCOME_ERRORED);
+    return false;
+}
+
 static bool on_model_head(void *arg, const struct vwi_answer *answer)
 {
     struct vwi_request *rq = arg;
+    const char *message;
     struct vwi_span type;
 
     vwi_ledger_first_byte(rq->desk->ledger, &rq->entry, vwi_mono_us());
     if (is_resent(rq, answer, &type)) {
-        if (rq->handler->conf->require_json) {
-            rq->relay = NULL; /* ends with this veto */
-            fail(rq, VWI_REASON_NOT_JSON, NULL);
-            vwi_respond_refuse(rq->ex, VWI_REASON_NOT_JSON, NULL, 0);
-            settle(rq, VWI_OUTCOME_ERRORED);
-            return false;
-        }
+        if (rq->handler->conf->require_json)
+            return veto(rq, NULL);
         vwi_ledger_blame(rq->desk->ledger, vwi_request_route(rq), VWI_REASON_NOT_JSON); /* counted, but relayed */
         warn_resent(rq, type);
     }
+    if (rq->heartbeat && !vwi_heartbeat_take(rq, answer, &message))
+        return veto(rq, message);
     rq->tunnel = answer->status == 101;
     vwi_request_go(rq, VWI_REQUEST_ANSWERING);
     return true;
@@ -242,7 +261,7 @@ static void refuse_for_model(struct vwi_request *rq, enum vwi_reason reason, con
     char message[300];
 
     snprintf(message, sizeof message, "No whole answer from the model server (%s); try again, and check its log.", text);
-    vwi_respond_refuse(rq->ex, reason, reason == VWI_REASON_MODEL_RESET ? message : NULL, 0);
+    refuse(rq, reason, reason == VWI_REASON_MODEL_RESET ? message : NULL);
 }
 
 static void on_model_end(void *arg, const struct vwi_relay_end *end)
@@ -287,13 +306,15 @@ static void run(struct vwi_request *rq)
     if (rq->relay)
         return;
     fail(rq, VWI_REASON_INTERNAL, "out of memory");
-    vwi_respond_refuse(rq->ex, VWI_REASON_INTERNAL, NULL, 0);
+    refuse(rq, VWI_REASON_INTERNAL, NULL);
     settle(rq, VWI_OUTCOME_ERRORED);
 }
 
 static void start(struct vwi_request *rq)
 {
     vwi_ledger_start(rq->desk->ledger, &rq->entry, &rq->work, vwi_wall_s(), vwi_mono_us());
+    if (rq->handler->conf->heartbeat.enabled)
+        vwi_heartbeat_start(rq);
 }
 
 /* Verdict 11. */
@@ -337,7 +358,7 @@ static void expire(struct vwi_desk *desk)
         struct vwi_request *rq = VWI_CONTAINER(ticket, struct vwi_request, ticket);
 
         vwi_ledger_blame(desk->ledger, vwi_request_route(rq), VWI_REASON_QUEUE_TIMEOUT);
-        vwi_respond_refuse(rq->ex, VWI_REASON_QUEUE_TIMEOUT, NULL, 0);
+        refuse(rq, VWI_REASON_QUEUE_TIMEOUT, NULL);
         settle(rq, VWI_OUTCOME_QUEUE_TIMEOUT);
     }
 }
@@ -474,7 +495,7 @@ void vwi_desk_cut(struct vwi_desk *desk)
         if (rq->state == VWI_REQUEST_ANSWERING)
             vwi_exchange_abort(rq->ex);
         else
-            vwi_respond_refuse(rq->ex, VWI_REASON_DRAINING, NULL, 0);
+            refuse(rq, VWI_REASON_DRAINING, NULL);
         vwi_list_del(&rq->turn);
         settle(rq, VWI_OUTCOME_ERRORED);
     }

@@ -28,6 +28,7 @@ struct vwi_request {
     struct vwi_exchange *ex; /* NULL once the exchange is over */
     struct vwi_handler *handler;
     struct vwi_relay *relay;
+    struct vwi_heartbeat *heartbeat; /* NULL: the handler has none */
     struct vwi_envelope envelope;
     struct vwi_span body; /* for the model; empty when it is streamed */
     void *parsed;         /* owns body when the parser made a new one */

@@ -12,12 +12,13 @@ enum fate { PASSED, DROPPED, DATE, ACCEL, TYPE, CODING };
 static const struct row {
     struct vwi_span name;
     enum fate fate;
-} rows[] = {
-    ROW("Connection", DROPPED), ROW("Keep-Alive", DROPPED), ROW("Proxy-Connection", DROPPED), ROW("Transfer-Encoding", DROPPED),
-    ROW("TE", DROPPED), ROW("Trailer", DROPPED), ROW("Upgrade", DROPPED), ROW("Proxy-Authenticate", DROPPED),
-    ROW("Proxy-Authorization", DROPPED), ROW("Content-Length", DROPPED), /* the exchange writes its own */
-    ROW("Date", DATE), ROW("X-Accel-Buffering", ACCEL), ROW("Content-Type", TYPE), ROW("Content-Encoding", CODING),
+} rows[] = { /* shortest first */
+    ROW("TE", DROPPED), ROW("Date", DATE), ROW("Trailer", DROPPED), ROW("Upgrade", DROPPED), ROW("Connection", DROPPED),
+    ROW("Keep-Alive", DROPPED), ROW("Content-Type", TYPE), ROW("Content-Length", DROPPED), /* the exchange writes its own */
+    ROW("Content-Encoding", CODING), ROW("Proxy-Connection", DROPPED), ROW("Transfer-Encoding", DROPPED), ROW("X-Accel-Buffering", ACCEL),
+    ROW("Proxy-Authenticate", DROPPED), ROW("Proxy-Authorization", DROPPED),
 };
+static const struct vwi_span connection = { "Connection", 10 };
 #undef ROW
 
 static bool same(struct vwi_span a, struct vwi_span b) { return a.len == b.len && strncasecmp(a.p, b.p, a.len) == 0; }
@@ -26,7 +27,7 @@ static enum fate fate_of(struct vwi_span name)
 {
     size_t i;
 
-    for (i = 0; i < VWI_ARRAY_LEN(rows); i++)
+    for (i = 0; i < VWI_ARRAY_LEN(rows) && rows[i].name.len <= name.len; i++)
         if (same(name, rows[i].name))
             return rows[i].fate;
     return PASSED;
@@ -58,30 +59,67 @@ static bool is_named_by_connection(const struct vwi_answer *answer, struct vwi_s
     size_t i;
 
     for (i = 0; i < answer->header_count; i++)
-        if (same(answer->names[i], rows[0].name) && lists(answer->values[i], name))
+        if (same(answer->names[i], connection) && lists(answer->values[i], name))
             return true;
     return false;
 }
 
-/* A media type without its parameters. */
-static struct vwi_span essence(struct vwi_span type)
+/* Parameters behind a media type say nothing here. */
+static bool is_type(struct vwi_span value, const char *type)
 {
-    size_t i = 0;
+    size_t len = strlen(type);
 
-    while (i < type.len && type.p[i] != ';' && type.p[i] != ' ' && type.p[i] != '\t')
-        i++;
-    return (struct vwi_span){ type.p, i };
+    return value.len >= len && (value.p[len - 1] | 0x20) == type[len - 1] && strncasecmp(value.p, type, len) == 0 &&
+           (value.len == len || value.p[len] == ';' || value.p[len] == ' ' || value.p[len] == '\t');
+}
+
+static bool ends_in_json(struct vwi_span value)
+{
+    size_t i;
+
+    for (i = 0; i + 5 <= value.len && value.p[i] != ';'; i++)
+        if (value.p[i] == '+')
+            return is_type((struct vwi_span){ value.p + i, value.len - i }, "+json");
+    return false;
 }
 
 static void note_type(struct vwi_answer_traits *traits, struct vwi_span value)
 {
     static const char *const lines[] = { "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines" };
-    struct vwi_span type = essence(value);
     size_t i;
 
-    traits->events = traits->lines = vwi_span_is_nocase(type, "text/event-stream");
+    if (value.len <= 16)
+        return; /* application/json, or shorter */
+    traits->events = traits->lines = is_type(value, "text/event-stream");
     for (i = 0; i < VWI_ARRAY_LEN(lines) && !traits->lines; i++)
-        traits->lines = vwi_span_is_nocase(type, lines[i]);
+        traits->lines = is_type(value, lines[i]);
+}
+
+static void note(struct vwi_answer_traits *traits, enum fate fate, struct vwi_span value)
+{
+    if (fate == TYPE)
+        note_type(traits, value);
+    else if (fate == DATE)
+        traits->dated = true;
+    else if (fate == ACCEL)
+        traits->accel = true;
+    else if (fate == CODING)
+        traits->coded = traits->coded || !vwi_span_is_nocase(value, "identity");
+}
+
+void vwi_answer_traits(const struct vwi_answer *answer, struct vwi_answer_traits *ret, bool *ret_json)
+{
+    enum fate fate;
+    size_t i;
+
+    memset(ret, 0, sizeof *ret);
+    *ret_json = false;
+    for (i = 0; i < answer->header_count; i++) {
+        fate = fate_of(answer->names[i]);
+        note(ret, fate, answer->values[i]);
+        if (fate == TYPE)
+            *ret_json = is_type(answer->values[i], "application/json") || ends_in_json(answer->values[i]);
+    }
 }
 
 static void add_line(struct vwi_text *t, struct vwi_span name, struct vwi_span value)
@@ -102,7 +140,7 @@ static bool reserve(struct vwi_text *t, const struct vwi_answer *answer)
         struct vwi_span value = answer->values[i];
 
         need += answer->names[i].len + value.len + 4;
-        if (same(answer->names[i], rows[0].name))
+        if (same(answer->names[i], connection))
             listed = listed || !(vwi_span_is_nocase(value, "keep-alive") || vwi_span_is_nocase(value, "close"));
     }
     vwi_text_reserve(t, need);
@@ -121,15 +159,12 @@ bool vwi_answer_fields_head(struct vwi_text *t, const struct vwi_answer *answer,
 
         if (fate == DROPPED || (listed && is_named_by_connection(answer, name)))
             continue;
-        traits.dated = traits.dated || fate == DATE;
-        traits.accel = traits.accel || fate == ACCEL;
-        traits.coded = traits.coded || (fate == CODING && !vwi_span_is_nocase(answer->values[i], "identity"));
-        if (fate == TYPE)
-            note_type(&traits, answer->values[i]);
+        if (fate != PASSED)
+            note(&traits, fate, answer->values[i]);
         add_line(t, name, answer->values[i]);
     }
     *ret_traits = traits;
-    return vwi_text_add(t, "", 0); /* a text even where nothing is passed on */
+    return t->len ? !t->failed : vwi_text_add(t, "", 0); /* a text even where nothing is passed on */
 }
 
 /* What frames a message, routes or authenticates it, or says how its content is read comes too late behind the body. */

@@ -20,6 +20,8 @@ struct vwi_relay {
     void *arg;
     struct vwi_burial burial;
     bool head_request, held, begun, ended, paused, streamed;
+    bool late;    /* the user has sent a head already: begun at the first byte of the body */
+    bool as_event; /* the body goes out as the data of one event */
     bool unended; /* the last line of an answer whose length is announced wants a line end, which was counted */
     char last; /* of the body so far */
     int status;
@@ -90,6 +92,15 @@ static void switch_protocol(struct vwi_relay *relay, const struct vwi_answer *an
     pump(relay);
 }
 
+/* Only the body is left to be passed on; it goes out without a length. */
+static void be_late(struct vwi_relay *relay)
+{
+    relay->late = true;
+    relay->held = false;
+    relay->length = -1;
+    vwi_text_fini(&relay->headers);
+}
+
 static void on_head(void *arg, const struct vwi_answer *answer)
 {
     struct vwi_relay *relay = arg;
@@ -104,10 +115,13 @@ static void on_head(void *arg, const struct vwi_answer *answer)
         return; /* cancelled inside */
     relay->length = answer->chunked ? -1 : answer->content_length;
     relay->held = true;
-    if (!vwi_answer_fields_head(&relay->headers, answer, &relay->traits) || !vwi_text_adds(&relay->headers, relay->extra))
+    if (!vwi_answer_fields_head(&relay->headers, answer, &relay->traits) ||
+        (relay->extra[0] && !vwi_text_adds(&relay->headers, relay->extra)))
         finish(relay, VWI_UPSTREAM_RESET, "out of memory");
     else if (answer->status == 101)
         switch_protocol(relay, answer);
+    else if (vwi_exchange_head_sent(relay->ex))
+        be_late(relay);
 }
 
 /* The client reads it line by line, and lines may be added to it. */
@@ -150,6 +164,26 @@ static void reply(struct vwi_relay *relay, const char *data, size_t len)
 
 /* ---- body ---- */
 
+/* Line ends in JSON are white space, but would end the line of data. */
+static void write_as_event(struct vwi_relay *relay, const char *data, size_t len)
+{
+    struct vwi_text line = VWI_TEXT_INIT;
+    size_t i;
+
+    if (!relay->begun)
+        vwi_text_adds(&line, relay->status >= 400 ? "event: error\ndata: " : "data: ");
+    i = line.len;
+    vwi_text_add(&line, data, len);
+    for (; i < line.len; i++)
+        if (line.p[i] == '\n' || line.p[i] == '\r')
+            line.p[i] = ' ';
+    if (line.failed)
+        vwi_exchange_abort(relay->ex);
+    else
+        vwi_exchange_write(relay->ex, line.p, line.len);
+    vwi_text_fini(&line);
+}
+
 static void on_body(void *arg, const char *data, size_t len)
 {
     struct vwi_relay *relay = arg;
@@ -165,7 +199,11 @@ static void on_body(void *arg, const char *data, size_t len)
         relay->unended = true;
     }
     release_head(relay);
-    vwi_exchange_write(relay->ex, data, len);
+    if (relay->as_event)
+        write_as_event(relay, data, len);
+    else
+        vwi_exchange_write(relay->ex, data, len);
+    relay->begun = true;
     if (!relay->paused && vwi_exchange_backlog(relay->ex) >= VWI_EXCHANGE_HIGH_BYTES) {
         relay->paused = true;
         vwi_lease_pause(relay->lease);
@@ -182,6 +220,9 @@ static void on_trailers(void *arg, const struct vwi_answer *trailers)
 }
 
 static void on_lull(void *arg) { release_head(arg); }
+
+void vwi_relay_as_event(struct vwi_relay *relay) { relay->as_event = true; }
+uint64_t vwi_relay_bytes(const struct vwi_relay *relay) { return relay->bytes; }
 
 void vwi_relay_drained(struct vwi_relay *relay)
 {
@@ -229,7 +270,9 @@ static bool end_event_stream(struct vwi_relay *relay, enum vwi_upstream_result r
 /* A reader by lines never sees one that does not end. */
 static void end(struct vwi_relay *relay)
 {
-    if (relay->unended || (relay->bytes && relay->length < 0 && relay->last != '\n' && is_read_by_line(relay)))
+    if (relay->as_event)
+        vwi_exchange_write(relay->ex, "\n\n", 2);
+    else if (relay->unended || (relay->bytes && relay->length < 0 && relay->last != '\n' && is_read_by_line(relay)))
         vwi_exchange_write(relay->ex, "\n", 1);
     vwi_exchange_end_with(relay->ex, relay->trailers.p);
 }
@@ -238,6 +281,10 @@ static void on_end(void *arg, enum vwi_upstream_result result, const char *text)
 {
     struct vwi_relay *relay = arg;
 
+    if (result == VWI_UPSTREAM_OK && relay->late && !relay->begun && !relay->traits.events) {
+        finish(relay, VWI_UPSTREAM_RESET, "an empty answer"); /* is no JSON */
+        return;
+    }
     if (result == VWI_UPSTREAM_OK) {
         if (relay->held && !relay->head_request && !relay->trailers.len)
             reply(relay, NULL, 0);
@@ -245,7 +292,7 @@ static void on_end(void *arg, enum vwi_upstream_result result, const char *text)
         if (!relay->ended)
             end(relay);
     } else if (relay->begun) {
-        if (relay->length >= 0 || !relay->traits.events || relay->traits.coded || !end_event_stream(relay, result, text))
+        if (relay->length >= 0 || !(relay->traits.events || relay->as_event) || relay->traits.coded || !end_event_stream(relay, result, text))
             vwi_exchange_abort(relay->ex);
     }
     finish(relay, result, text);

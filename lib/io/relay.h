@@ -22,7 +22,8 @@ struct vwi_relay_events {
     /* Optional veto before anything is relayed; return false to stop: the relay cancels the lease and ends silently, the
      * user replies. */
     bool (*on_head)(void *arg, const struct vwi_answer *answer);
-    /* Over, once. When head_relayed and result is OK the reply has been ended already; when head_relayed and not OK the exchange
+    /* Over, once. Where the user has sent a head itself, before the model's came, that one stays and head_relayed means the first byte
+     * of the body. When head_relayed and result is OK the reply has been ended already; when head_relayed and not OK the exchange
      * was aborted (for text/event-stream: an error event and a proper end); when not head_relayed the user must reply itself. */
     void (*on_end)(void *arg, const struct vwi_relay_end *end);
 };
@@ -31,6 +32,9 @@ struct vwi_relay_events {
  * memory. No event is delivered from inside this call. The relay is gone once on_end, a veto or a cancel has returned. */
 struct vwi_relay *vwi_relay_start(struct vwi_upstream *up, const struct vwi_upstream_request *request, struct vwi_exchange *ex,
                                   const char *extra_headers, const struct vwi_relay_events *events, void *arg);
+/* Inside on_head, where the user has sent a head of events itself: the answer, which is JSON, becomes the data of one event. */
+void vwi_relay_as_event(struct vwi_relay *relay);
+uint64_t vwi_relay_bytes(const struct vwi_relay *relay); /* of the body, so far */
 void vwi_relay_drained(struct vwi_relay *relay); /* forward the exchange's on_drained */
 void vwi_relay_body(struct vwi_relay *relay);    /* forward the exchange's on_body, when the request is streamed or upgrades */
 void vwi_relay_cancel(struct vwi_relay *relay);  /* the client is gone: model connection closed at once; no on_end */
