@@ -12,13 +12,17 @@
 #include "flow/respond.h"
 #include "io/answer_fields.h"
 
+static const char json_head[] = "Content-Type: application/json\r\nX-Accel-Buffering: no\r\n";
+static const char events_head[] = "Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\n"
+                                  "X-Accel-Buffering: no\r\n";
+
 enum form { UNDECIDED, JSON, EVENTS };
 
 struct vwi_heartbeat {
     struct vwi_request *rq;
     struct vwi_timer timer;
     enum form form;
-    bool began; /* the client's head is ours */
+    bool began;  /* the client's head is ours */
     bool headed; /* the model's head has come */
 };
 
@@ -57,10 +61,7 @@ static bool begin(struct vwi_heartbeat *hb)
     if (hb->form == JSON && !takes_json(rq))
         return false;
     hb->began = true;
-    vwi_exchange_head(rq->ex, 200,
-                      hb->form == EVENTS ? "Content-Type: text/event-stream; charset=utf-8\r\nCache-Control: no-cache\r\nX-Accel-Buffering: no\r\n"
-                                         : "Content-Type: application/json\r\nX-Accel-Buffering: no\r\n",
-                      -1);
+    vwi_exchange_head(rq->ex, 200, hb->form == EVENTS ? events_head : json_head, -1);
     return true;
 }
 
@@ -136,10 +137,10 @@ bool vwi_heartbeat_take(struct vwi_request *rq, const struct vwi_answer *answer,
     if (open && hb->form == EVENTS && json)
         vwi_relay_as_event(rq->relay);
     else if (!open || !(hb->form == EVENTS ? traits.events : json)) {
-        *ret_text = hb->form == EVENTS ? "The model server's answer is neither events nor JSON, as its client was told to expect by a heartbeat; check "
-                                         "targetPath and the handler's heartbeat."
-                                       : "The model server's answer is not JSON, as its client was told to expect by a heartbeat; check targetPath "
-                                         "and the handler's heartbeat.";
+        *ret_text = hb->form == EVENTS ? "The model server's answer is neither events nor JSON, one of which a heartbeat "
+                                         "has promised; check targetPath and the handler's heartbeat."
+                                       : "The model server's answer is not JSON, which a heartbeat has promised; check "
+                                         "targetPath and the handler's heartbeat.";
         return false;
     }
     return true;

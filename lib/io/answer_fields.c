@@ -15,8 +15,8 @@ static const struct row {
 } rows[] = { /* shortest first */
     ROW("TE", DROPPED), ROW("Date", DATE), ROW("Trailer", DROPPED), ROW("Upgrade", DROPPED), ROW("Connection", DROPPED),
     ROW("Keep-Alive", DROPPED), ROW("Content-Type", TYPE), ROW("Content-Length", DROPPED), /* the exchange writes its own */
-    ROW("Content-Encoding", CODING), ROW("Proxy-Connection", DROPPED), ROW("Transfer-Encoding", DROPPED), ROW("X-Accel-Buffering", ACCEL),
-    ROW("Proxy-Authenticate", DROPPED), ROW("Proxy-Authorization", DROPPED),
+    ROW("Content-Encoding", CODING), ROW("Proxy-Connection", DROPPED), ROW("Transfer-Encoding", DROPPED),
+    ROW("X-Accel-Buffering", ACCEL), ROW("Proxy-Authenticate", DROPPED), ROW("Proxy-Authorization", DROPPED),
 };
 static const struct vwi_span connection = { "Connection", 10 };
 #undef ROW
@@ -85,7 +85,9 @@ static bool ends_in_json(struct vwi_span value)
 
 static void note_type(struct vwi_answer_traits *traits, struct vwi_span value)
 {
-    static const char *const lines[] = { "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines" };
+    static const char *const lines[] = {
+        "application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines",
+    };
     size_t i;
 
     if (value.len <= 16)
@@ -171,9 +173,9 @@ bool vwi_answer_fields_head(struct vwi_text *t, const struct vwi_answer *answer,
 static bool is_late(struct vwi_span name)
 {
     static const char *const late[] = {
-        "host", "content-type", "content-encoding", "content-range", "cache-control", "expires", "date", "age", "vary", "location",
-        "retry-after", "authorization", "www-authenticate", "set-cookie", "cookie", "expect", "max-forwards", "pragma", "range",
-        "x-accel-buffering", "x-vastworker-reason", "x-request-id",
+        "host", "content-type", "content-encoding", "content-range", "cache-control", "expires", "date", "age", "vary",
+        "location", "retry-after", "authorization", "www-authenticate", "set-cookie", "cookie", "expect",
+        "max-forwards", "pragma", "range", "x-accel-buffering", "x-vastworker-reason", "x-request-id",
     };
     size_t i;
 

@@ -20,7 +20,7 @@ struct vwi_answer_traits {
 
 /* *ret_json: application/json or another +json. */
 void vwi_answer_traits(const struct vwi_answer *answer, struct vwi_answer_traits *ret, bool *ret_json);
-/* Adds the lines of a final head: all but hop-by-hop fields (RFC 9110 7.6.1) and what the exchange writes itself. False: no memory. */
+/* Adds the lines of a head: all but hop-by-hop fields (RFC 9110 7.6.1) and what the exchange writes itself. False: no memory. */
 bool vwi_answer_fields_head(struct vwi_text *t, const struct vwi_answer *answer, struct vwi_answer_traits *ret_traits);
 /* Adds those that may stand behind a body (RFC 9110 6.5.1); none when they are too long. */
 bool vwi_answer_fields_trailers(struct vwi_text *t, const struct vwi_answer *trailers);

@@ -20,10 +20,10 @@ struct vwi_relay {
     void *arg;
     struct vwi_burial burial;
     bool head_request, held, begun, ended, paused, streamed;
-    bool late;    /* the user has sent a head already: begun at the first byte of the body */
+    bool late;     /* the user has sent a head already: begun at the first byte of the body */
     bool as_event; /* the body goes out as the data of one event */
-    bool unended; /* the last line of an answer whose length is announced wants a line end, which was counted */
-    char last; /* of the body so far */
+    bool unended;  /* the last line of an answer whose length is announced wants a line end, which was counted */
+    char last;     /* of the body so far */
     int status;
     int64_t length; /* -1: unknown */
     uint64_t bytes;
@@ -248,8 +248,8 @@ void vwi_relay_body(struct vwi_relay *relay)
 
 /* ---- ends ---- */
 
-/* A reader of events is told what happened, where a cut would look like the end to many of them. The two line ends close the line and
- * the event that broke off. */
+/* A reader of events is told what happened, where a cut would look like the end to many of them. The two line ends close the line
+ * and the event that broke off. */
 static bool end_event_stream(struct vwi_relay *relay, enum vwi_upstream_result result, const char *text)
 {
     struct vwi_text event = VWI_TEXT_INIT;
@@ -265,6 +265,11 @@ static bool end_event_stream(struct vwi_relay *relay, enum vwi_upstream_result r
     }
     vwi_text_fini(&event);
     return built;
+}
+
+static bool takes_event(const struct vwi_relay *relay)
+{
+    return relay->length < 0 && !relay->traits.coded && (relay->traits.events || relay->as_event);
 }
 
 /* A reader by lines never sees one that does not end. */
@@ -291,9 +296,8 @@ static void on_end(void *arg, enum vwi_upstream_result result, const char *text)
         release_head(relay);
         if (!relay->ended)
             end(relay);
-    } else if (relay->begun) {
-        if (relay->length >= 0 || !(relay->traits.events || relay->as_event) || relay->traits.coded || !end_event_stream(relay, result, text))
-            vwi_exchange_abort(relay->ex);
+    } else if (relay->begun && !(takes_event(relay) && end_event_stream(relay, result, text))) {
+        vwi_exchange_abort(relay->ex);
     }
     finish(relay, result, text);
 }
@@ -301,8 +305,10 @@ static void on_end(void *arg, enum vwi_upstream_result result, const char *text)
 struct vwi_relay *vwi_relay_start(struct vwi_upstream *up, const struct vwi_upstream_request *request, struct vwi_exchange *ex,
                                   const char *extra_headers, const struct vwi_relay_events *events, void *arg)
 {
-    static const struct vwi_lease_events lease_events = { .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_lull = on_lull,
-                                                          .on_writable = on_writable, .on_interim = on_interim, .on_trailers = on_trailers };
+    static const struct vwi_lease_events lease_events = {
+        .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_lull = on_lull, .on_writable = on_writable,
+        .on_interim = on_interim, .on_trailers = on_trailers,
+    };
     size_t extra_len = extra_headers ? strlen(extra_headers) : 0;
     struct vwi_relay *relay = vwi_alloc(sizeof *relay + extra_len + 1);
 

@@ -22,9 +22,10 @@ struct vwi_relay_events {
     /* Optional veto before anything is relayed; return false to stop: the relay cancels the lease and ends silently, the
      * user replies. */
     bool (*on_head)(void *arg, const struct vwi_answer *answer);
-    /* Over, once. Where the user has sent a head itself, before the model's came, that one stays and head_relayed means the first byte
-     * of the body. When head_relayed and result is OK the reply has been ended already; when head_relayed and not OK the exchange
-     * was aborted (for text/event-stream: an error event and a proper end); when not head_relayed the user must reply itself. */
+    /* Over, once. Where the user has sent a head itself, before the model's came, that one stays and head_relayed means the first
+     * byte of the body. When head_relayed and result is OK the reply has been ended already; when head_relayed and not OK the
+     * exchange was aborted (for text/event-stream: an error event and a proper end); when not head_relayed the user must reply
+     * itself. */
     void (*on_end)(void *arg, const struct vwi_relay_end *end);
 };
 

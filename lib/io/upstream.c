@@ -538,7 +538,7 @@ static const struct vwi_pool_events pool_events = {
     .on_dialed = on_dialed,
     .on_readable = on_readable,
     .on_writable = on_writable,
-    .answer = { .on_head = on_answer_head, .on_interim = on_answer_interim, .on_trailers = on_answer_trailers, .on_body = on_answer_body },
+    .answer = { on_answer_head, on_answer_interim, on_answer_trailers, on_answer_body },
 };
 
 vw_err vwi_upstream_create(struct vwi_loop *loop, const struct vwi_model_conf *conf, const struct vwi_log *log,

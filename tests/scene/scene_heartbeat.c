@@ -141,7 +141,8 @@ END_TEST
 START_TEST(a_client_that_takes_neither_events_nor_json_waits_in_silence)
 {
     struct worker *w = start(PARALLEL);
-    int fd = begin(w, "1.1", "/raw-held", "Accept: audio/mpeg\r\n", LENGTH("200 OK", "audio/mpeg", 3) "\r\nmp3"), other = begin(w, "1.1", "/hold", "", "{}");
+    int fd = begin(w, "1.1", "/raw-held", "Accept: audio/mpeg\r\n", LENGTH("200 OK", "audio/mpeg", 3) "\r\nmp3");
+    int other = begin(w, "1.1", "/hold", "", "{}");
     struct answer a;
 
     wait_head(other, OF_JSON);
