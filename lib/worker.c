@@ -276,6 +276,16 @@ static bool verifies(const struct vwi_config *config)
     return false;
 }
 
+static bool takes_bearer(const struct vwi_config *config)
+{
+    size_t i;
+
+    for (i = 0; i < config->handlers.count; i++)
+        if (config->handlers.items[i].auth == VWI_AUTH_BEARER)
+            return true;
+    return false;
+}
+
 static vw_err build_ledger(struct vw_worker *worker, vw_error_t *why)
 {
     const struct vwi_handlers_conf *conf = &worker->config->handlers;
@@ -311,6 +321,8 @@ static vw_err build_core(struct vw_worker *worker, vw_error_t *why)
         err = vwi_verifier_create(REMEMBERED_PAIRS, &desk->verifier, why);
     if (err == VW_OK)
         err = load_key_file(worker, why);
+    if (err == VW_OK && takes_bearer(config))
+        err = vwi_keyring_create(worker->loop, &config->auth, &worker->log, &desk->keyring, why);
     if (err == VW_OK)
         err = vwi_queue_create(config->handlers.lanes, config->handlers.lane_count, &desk->queue, why);
     if (err == VW_OK)
@@ -519,6 +531,7 @@ vw_err vw_worker_run(vw_worker_t *worker)
         vwi_log_info(&worker->log, "local mode: nothing is reported (REPORT_ADDR is not set)");
     if (vwi_verifier_has_key(worker->desk.verifier))
         vwi_startup_key(worker->desk.startup, true);
+    vwi_keyring_start(worker->desk.keyring);
     vwi_startup_start(worker->desk.startup);
     if (worker->desk.pubkey)
         vwi_pubkey_start(worker->desk.pubkey);
@@ -642,6 +655,7 @@ void vw_worker_destroy(vw_worker_t *worker)
     vwi_handlers_destroy(desk->handlers, worker->config ? worker->config->handlers.count : 0);
     vwi_ledger_destroy(desk->ledger);
     vwi_queue_destroy(desk->queue);
+    vwi_keyring_destroy(desk->keyring);
     vwi_verifier_destroy(desk->verifier);
     vwi_routes_destroy(desk->routes);
     vwi_loop_destroy(worker->loop);

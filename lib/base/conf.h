@@ -112,6 +112,8 @@ struct vwi_auth_conf {
     char *public_key_file; /* NULL: fetched from the first report address that answers */
     char *advertised_url;  /* NULL: the url check is off */
     int json_max_depth;
+    char *bearer_keys_file; /* one key a line; NULL: none */
+    char *bearer_keys;      /* secret; separated by commas; NULL: none. Never logged or printed */
 };
 
 struct vwi_report_conf {

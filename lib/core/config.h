@@ -59,6 +59,8 @@ void vwi_config_destroy(struct vwi_config *config);
 /* The effective configuration as indented JSON ending in a newline, under the file's keys; secrets read "***". */
 vw_err vwi_config_print(const struct vwi_config *config, struct vwi_text *out);
 
+const char *vwi_config_auth_name(enum vwi_auth_kind auth); /* as in the file */
+
 /* docs/config.md and docs/config.schema.json, both grown from the table of keys. */
 void vwi_config_docs(struct vwi_text *out);
 void vwi_config_schema(struct vwi_text *out);

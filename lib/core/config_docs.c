@@ -35,7 +35,8 @@ static const char intro[] =
     "  `worker.json: handlers[0].maxQueueTime: expected seconds >= 0, got \"abc\"`.\n"
     "  An unknown key is an error that names the nearest known one; a repeated key is an error.\n"
     "- `${NAME}` and `${NAME:-default}` in any string of the file stand for a variable of the environment; a plain\n"
-    "  `${` is written `$${`. Secrets (MASTER_TOKEN, HF_TOKEN and names that end in _KEY) cannot be referred to.\n"
+    "  `${` is written `$${`. Secrets (MASTER_TOKEN, HF_TOKEN, VASTWORKER_BEARER_KEYS and names\n"
+    "  that end in _KEY) cannot be referred to.\n"
     "- Seconds may have fractions. Paths of files are taken from the worker's working directory.\n"
     "\n";
 
@@ -122,5 +123,4 @@ void vwi_config_docs(struct vwi_text *out)
     for (i = 0; i < count; i++)
         if (keys[i].flags & VWI_KEY_LATER)
             vwi_text_addf(out, "| `%s` | %s |\n", keys[i].path, keys[i].text);
-    vwi_text_adds(out, "| `handlers[].auth` | the value \"bearer\": keys of the worker's own. |\n");
 }

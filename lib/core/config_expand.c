@@ -43,7 +43,7 @@ static bool is_secret(const char *name)
 {
     size_t len = strlen(name);
 
-    return strcmp(name, "MASTER_TOKEN") == 0 || strcmp(name, "HF_TOKEN") == 0 ||
+    return strcmp(name, "MASTER_TOKEN") == 0 || strcmp(name, "HF_TOKEN") == 0 || strcmp(name, "VASTWORKER_BEARER_KEYS") == 0 ||
            (len >= 4 && strcmp(name + len - 4, "_KEY") == 0);
 }
 

@@ -104,10 +104,6 @@ static void refuse_choice(struct vwi_fill *fill, const struct vwi_config_key *ke
     const char *at = key->choices;
     int len = 0;
 
-    if (listed(key->later_choices, json_string_value(value))) {
-        vwi_fill_error(fill, place->path, "\"%s\" comes with a later version", json_string_value(value));
-        return; /* choices have no variable */
-    }
     for (; *at && len < (int)sizeof expected; at += strcspn(at, " "), at += strspn(at, " "))
         len +=
             snprintf(expected + len, sizeof expected - (size_t)len, "%s\"%.*s\"", len ? " or " : "", (int)strcspn(at, " "), at);

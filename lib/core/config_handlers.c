@@ -111,16 +111,30 @@ static void check_control(struct vwi_fill *fill, const json_t *object, const cha
         }
 }
 
+static const char *const auth_names[] = { [VWI_AUTH_VAST] = "vast", [VWI_AUTH_BEARER] = "bearer", [VWI_AUTH_NONE] = "none" };
+
+const char *vwi_config_auth_name(enum vwi_auth_kind auth) { return auth_names[auth]; }
+
+/* What is none of them was refused. */
+static enum vwi_auth_kind read_auth(const json_t *value)
+{
+    const char *text = json_string_value(value);
+    size_t i;
+
+    for (i = 0; text && i < VWI_ARRAY_LEN(auth_names); i++)
+        if (strcmp(auth_names[i], text) == 0)
+            return (enum vwi_auth_kind)i;
+    return VWI_AUTH_VAST;
+}
+
 static void fill_handler(struct vwi_fill *fill, json_t *object, const char *path, struct vwi_handler_conf *handler)
 {
-    const char *auth;
     char own[VWI_FILL_PATH];
 
     handler->timeouts = fill->config->model.timeouts;
     vwi_fill_object(fill, SCOPE, object, path, handler);
-    auth = json_string_value(json_object_get(object, "auth"));
-    handler->auth = auth && strcmp(auth, "none") == 0 ? VWI_AUTH_NONE : VWI_AUTH_VAST;
     handler->heartbeat.enabled = json_is_object(json_object_get(object, "heartbeat"));
+    handler->auth = read_auth(json_object_get(object, "auth"));
     handler->has_max_queue_time = !handler->control && !json_is_null(json_object_get(object, "maxQueueTime"));
     vwi_fill_path(own, path, "workloadCalculator");
     vwi_fill_workload(fill, json_object_get(object, "workloadCalculator"), own, &handler->workload);

@@ -185,6 +185,27 @@ static void check_key(struct vwi_fill *fill)
         vwi_fill_warn(fill, "there is no advertised url: the url in signed requests is not checked");
 }
 
+/* They apply where the worker is unsecured, too. */
+static void read_bearer(struct vwi_fill *fill)
+{
+    struct vwi_config *config = fill->config;
+    const char *text = vwi_fill_env(fill, "VASTWORKER_BEARER_KEYS");
+    char path[VWI_FILL_PATH];
+    size_t i;
+
+    if (text)
+        config->auth.bearer_keys = vwi_fill_keep_text(fill, text, strlen(text));
+    for (i = 0; i < config->handlers.count; i++)
+        if (config->handlers.items[i].auth == VWI_AUTH_BEARER)
+            break;
+    if (i < config->handlers.count && !text && !config->auth.bearer_keys_file) {
+        snprintf(path, sizeof path, "handlers[%zu].auth", i);
+        vwi_fill_error(fill, path, "\"bearer\" needs keys: set bearerKeysFile, or VASTWORKER_BEARER_KEYS");
+    } else if (i == config->handlers.count && (text || config->auth.bearer_keys_file)) {
+        vwi_fill_warn(fill, "there are bearer keys, but no handler has auth \"bearer\": they open nothing");
+    }
+}
+
 static void order_plugin_path(struct vwi_fill *fill)
 {
     const struct vwi_strings *first = fill->src->cli_plugin_path, last = fill->config->plugin_path;
@@ -241,6 +262,7 @@ void vwi_fill_modes(struct vwi_fill *fill, json_t *root)
     read_tls(fill, root);
     find_url(fill);
     check_key(fill);
+    read_bearer(fill);
     order_plugin_path(fill);
     find_state_dir(fill);
     choose_error_policy(fill, root);

@@ -205,7 +205,7 @@ static json_t *handler_of(struct print *print, const struct vwi_handler_conf *ha
     json_t *object = json_object();
 
     put_scope(print, object, "handlers[]", handler);
-    put(print, object, "auth", json_string(handler->auth == VWI_AUTH_NONE ? "none" : "vast"));
+    put(print, object, "auth", json_string(vwi_config_auth_name(handler->auth)));
     put(print, object, "workloadCalculator", workload_of(print, &handler->workload));
     if (handler->parser)
         put(print, object, "requestParser", plugin_of(print, handler->parser, handler->parser_options_json));
@@ -248,6 +248,8 @@ static void put_environment(struct print *print, json_t *root)
         put(print, object, "CONTAINER_ID", json_integer(report->worker_id));
     if (*report->mtoken)
         put(print, object, "MASTER_TOKEN", json_string(HIDDEN));
+    if (print->config->auth.bearer_keys)
+        put(print, object, "VASTWORKER_BEARER_KEYS", json_string(HIDDEN));
     if (report->addresses.count)
         put(print, object, "REPORT_ADDR", strings_of(print, &report->addresses));
     put(print, root, "mode", json_string(report->platform ? "platform" : "local"));

@@ -25,13 +25,13 @@
 
 /* path, type, unit, default, range, environment, place, text */
 #define ROW(path, type, unit, initial, range, env, place, text) \
-    { path, VWI_KEY_##type, unit, initial, range, env, place, text, 0, NULL, NULL, NULL }
+    { path, VWI_KEY_##type, unit, initial, range, env, place, text, 0, NULL, NULL }
 #define RULE(path, type, initial, env, place, text, flags, problem) \
-    { path, VWI_KEY_##type, "", initial, ANY, env, place, text, flags, NULL, NULL, problem }
-#define CHOICE(path, initial, place, text, choices, later) \
-    { path, VWI_KEY_STRING, "", initial, ANY, NULL, place, text, 0, choices, later, NULL }
-#define PART(path, type, text) { path, VWI_KEY_##type, "", NULL, ANY, NULL, BY_HAND, text, 0, NULL, NULL, NULL }
-#define LATER(path, type, text) { path, VWI_KEY_##type, "", NULL, ANY, NULL, BY_HAND, text, VWI_KEY_LATER, NULL, NULL, NULL }
+    { path, VWI_KEY_##type, "", initial, ANY, env, place, text, flags, NULL, problem }
+#define CHOICE(path, initial, place, text, choices) \
+    { path, VWI_KEY_STRING, "", initial, ANY, NULL, place, text, 0, choices, NULL }
+#define PART(path, type, text) { path, VWI_KEY_##type, "", NULL, ANY, NULL, BY_HAND, text, 0, NULL, NULL }
+#define LATER(path, type, text) { path, VWI_KEY_##type, "", NULL, ANY, NULL, BY_HAND, text, VWI_KEY_LATER, NULL, NULL }
 
 static const struct vwi_config_key keys[] = {
     RULE("modelServerUrl", STRING, "http://127.0.0.1", "MODEL_SERVER_URL", CONFIG(model.url),
@@ -62,7 +62,7 @@ static const struct vwi_config_key keys[] = {
     LATER("logActionConfig.preset", STRING, "The patterns of a known model server."),
     CHOICE("errorPolicy", NULL, BY_HAND,
            "What ends the state error: \"probe\", a model that answers its health path again; \"sticky\", nothing but a restart. "
-           "By default \"probe\" where modelHealthcheckPath is set, else \"sticky\".", "probe sticky", NULL),
+           "By default \"probe\" where modelHealthcheckPath is set, else \"sticky\".", "probe sticky"),
     ROW("maxPerf", NUMBER, "units/s", "0", FROM(0), NULL, CONFIG(ready.max_perf),
         "Fixes the reported capacity and skips measuring it; 0 measures."),
     PART("handlers", OBJECTS,
@@ -74,7 +74,8 @@ static const struct vwi_config_key keys[] = {
          "Methods taken; [\"*\"] is any, HEAD is taken where GET is, OPTIONS only where it is "
          "listed.", 0, vwi_config_method_problem),
     CHOICE("handlers[].auth", "vast", BY_HAND,
-           "Who may call: \"vast\", requests the platform signed; \"none\", anybody.", "vast none", "bearer"),
+           "Who may call: \"vast\", requests the platform signed; \"bearer\", those with a key of this worker's own "
+           "(bearerKeysFile); \"none\", anybody.", "vast bearer none"),
     PART("handlers[].workloadCalculator", WORKLOAD,
          "Units of work in a request: a number, a plugin's name, or an object with plugin, field, count or bytes; by default "
          "100, which also stands in for a workload that fails, is not finite or is negative."),
@@ -105,7 +106,7 @@ static const struct vwi_config_key keys[] = {
          vwi_config_lane_problem),
     { "handlers[].maxQueueTime", VWI_KEY_SECONDS, "seconds", "30", FROM(0), NULL, HANDLER(max_queue_time_s),
       "Longest wait, as predicted on arrival and as it then happens; 0 refuses whatever cannot start now, null checks neither.",
-      VWI_KEY_NULLABLE, NULL, NULL, NULL },
+      VWI_KEY_NULLABLE, NULL, NULL },
     ROW("handlers[].maxQueueLength", INTEGER, "requests", NULL, RANGE(0, 10000000), NULL, BY_HAND,
         "Most requests that wait in the handler's lane, 1000 by default; two different limits for one lane are an error."),
     RULE("handlers[].targetPath", STRING, NULL, NULL, HANDLER(target_path),
@@ -166,6 +167,9 @@ static const struct vwi_config_key keys[] = {
         "Whether the url in a signed request must be the advertised one; otherwise a signature made for any worker is taken."),
     RULE("publicKeyFile", STRING, NULL, NULL, CONFIG(auth.public_key_file),
          "PEM file of the key that requests are signed with; by default it is fetched from REPORT_ADDR.", 0, NULL),
+    RULE("bearerKeysFile", STRING, NULL, NULL, CONFIG(auth.bearer_keys_file),
+         "Keys for handlers with auth \"bearer\", one a line; blank lines and those that begin with # are skipped. Those of "
+         "VASTWORKER_BEARER_KEYS count too. Read again when it changes.", 0, vwi_config_nonempty_problem),
     ROW("jsonMaxDepth", INTEGER, "levels", "512", RANGE(1, 10000), NULL, CONFIG(auth.json_max_depth),
         "Deepest nesting of a request's JSON."),
     PART("tls", OBJECT, "Serving HTTPS: docs/tls.md."),
@@ -219,7 +223,6 @@ static const struct vwi_config_key keys[] = {
     LATER("sessionPort", INTEGER, "Port on which the model server can end a session."),
     LATER("maxSessions", INTEGER, "Most sessions at once."),
     LATER("maxSessionLifetime", SECONDS, "Longest life of a session."),
-    LATER("bearerKeysFile", STRING, "Keys for handlers with auth \"bearer\"."),
     LATER("adminAddress", STRING, "An address of its own for what operators look at."),
     LATER("updateFile", STRING, "The file that asks for an update at the next start."),
 };
@@ -228,6 +231,7 @@ static const struct vwi_config_variable variables[] = {
     { "CONTAINER_ID", "The worker's number at the platform. Set: platform mode. Not set: local mode." },
     { "MASTER_TOKEN",
       "The secret that reports carry and that /pyworker/update and /drain ask for; without it those two refuse." },
+    { "VASTWORKER_BEARER_KEYS", "Keys for handlers with auth \"bearer\", separated by commas, beside those of bearerKeysFile." },
     { "REPORT_ADDR", "Addresses of the control plane, separated by commas, asked in turn. Platform mode: https://run.vast.ai." },
     { "PUBLIC_IPADDR", "The machine's address from outside, for the advertised url." },
     { "VAST_TCP_PORT_<workerPort>", "The port outside that leads to workerPort, for the advertised url." },

@@ -43,7 +43,6 @@ struct vwi_config_key {
     const char *text;          /* one sentence */
     unsigned flags;
     const char *choices;       /* separated by spaces; NULL: any */
-    const char *later_choices; /* known, but an error in this version */
     const char *(*problem)(const char *value); /* of a string or each entry: what it must be, NULL when it is that */
 };
 

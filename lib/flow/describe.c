@@ -11,7 +11,7 @@ static void describe_handler(struct vwi_text *out, const struct vwi_config *conf
     vwi_text_addf(out, "handler %s: ", conf->route);
     for (i = 0; i < conf->methods.count; i++)
         vwi_text_addf(out, "%s%s", i ? ", " : "", conf->methods.items[i]);
-    vwi_text_addf(out, "; auth %s", conf->auth == VWI_AUTH_VAST ? "vast" : conf->auth == VWI_AUTH_BEARER ? "bearer" : "none");
+    vwi_text_addf(out, "; auth %s", vwi_config_auth_name(conf->auth));
     if (handler->calculator)
         vwi_text_addf(out, "; workload by plugin %s %s (%s)", conf->workload.plugin, vwi_plugin_version(handler->calculator),
                       vwi_plugin_path(handler->calculator));

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "core/bearer.h"
 #include "core/payload.h"
 #include "flow/respond.h"
 #include "io/plugin.h"
@@ -90,6 +91,11 @@ static bool read_loose(struct vwi_request *rq, const struct vwi_envelope_rules *
     return envelope_verdict(rq, verdict, &answer);
 }
 
+static bool presented_key(const struct vwi_request *rq, struct vwi_span *ret)
+{
+    return vwi_bearer_token(vwi_exchange_header(rq->ex, "authorization"), ret);
+}
+
 /* Verdict 4, as far as the head tells: credentials in it make a plain request. */
 bool vwi_judge_head(struct vwi_request *rq)
 {
@@ -98,6 +104,8 @@ bool vwi_judge_head(struct vwi_request *rq)
     struct vwi_span header, query;
     struct vwi_text answer = VWI_TEXT_INIT;
 
+    if (rq->handler->conf->auth == VWI_AUTH_BEARER)
+        return presented_key(rq, &header) || vwi_judge_refuse(rq, VWI_REASON_NO_CREDENTIALS, NULL);
     if (rq->handler->conf->auth != VWI_AUTH_VAST)
         return true;
     header = vwi_exchange_header(rq->ex, "x-vast-auth");
@@ -224,8 +232,10 @@ bool vwi_judge_signature(struct vwi_request *rq)
 {
     struct vwi_desk *desk = rq->desk;
     const char *url = desk->auth->strict_url ? desk->auth->advertised_url : NULL;
-    struct vwi_span expected = { url, url ? strlen(url) : 0 };
+    struct vwi_span expected = { url, url ? strlen(url) : 0 }, key;
 
+    if (rq->handler->conf->auth == VWI_AUTH_BEARER)
+        return (presented_key(rq, &key) && vwi_keyring_holds(desk->keyring, key)) || vwi_judge_refuse(rq, VWI_REASON_BAD_KEY, NULL);
     if (rq->handler->conf->auth != VWI_AUTH_VAST || desk->auth->unsecured)
         return true;
     switch (vwi_verifier_judge(desk->verifier, expected, rq->envelope.auth.url, rq->envelope.auth.signature)) {

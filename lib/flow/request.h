@@ -17,6 +17,7 @@
 #include "core/queue.h"
 #include "core/route.h"
 #include "flow/handler.h"
+#include "flow/keyring.h"
 #include "flow/pubkey.h"
 #include "flow/report.h"
 #include "flow/startup.h"
@@ -34,6 +35,7 @@ struct vwi_desk {
     struct vwi_handler *handlers;
     struct vwi_routes *routes;
     struct vwi_verifier *verifier;
+    struct vwi_keyring *keyring; /* NULL: no bearer handler */
     struct vwi_queue *queue;
     struct vwi_ledger *ledger;
     struct vwi_upstream *upstream;

@@ -12,6 +12,16 @@ static void add_reason(struct vwi_text *headers, enum vwi_reason reason)
     vwi_text_addf(headers, "X-Vastworker-Reason: %s\r\n", vwi_reason_code(reason));
 }
 
+/* RFC 6750 3: an error code only where a key was shown. */
+static const char *challenge(enum vwi_reason reason)
+{
+    if (reason == VWI_REASON_BAD_KEY)
+        return "WWW-Authenticate: Bearer realm=\"vastworker\", error=\"invalid_token\"\r\n";
+    if (reason == VWI_REASON_NO_CREDENTIALS)
+        return "WWW-Authenticate: Bearer realm=\"vastworker\"\r\n";
+    return "WWW-Authenticate: Vast realm=\"vastworker\"\r\n";
+}
+
 void vwi_respond_write(enum vwi_reason reason, const char *message, double retry_after_s, struct vwi_text *headers, struct vwi_text *body)
 {
     int status = vwi_reason_status(reason);
@@ -20,7 +30,7 @@ void vwi_respond_write(enum vwi_reason reason, const char *message, double retry
     vwi_text_adds(headers, "Content-Type: application/json; charset=utf-8\r\n");
     add_reason(headers, reason);
     if (status == 401)
-        vwi_text_adds(headers, "WWW-Authenticate: Vast realm=\"vastworker\"\r\n");
+        vwi_text_adds(headers, challenge(reason));
     if (status == 429 || status == 503) {
         double wait = retry_after_s < RETRY_DEFAULT_S ? RETRY_DEFAULT_S : retry_after_s > RETRY_MAX_S ? RETRY_MAX_S : retry_after_s;
 

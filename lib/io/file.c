@@ -172,3 +172,18 @@ vw_err vwi_dir_make(const char *path, mode_t mode, vw_error_t *why)
     vwi_free(part);
     return err;
 }
+
+void vwi_file_take_stamp(const char *path, struct vwi_file_stamp *ret)
+{
+    struct stat st;
+
+    memset(ret, 0, sizeof *ret);
+    if (stat(path, &st) == 0)
+        *ret = (struct vwi_file_stamp){ st.st_mtim, st.st_size, st.st_ino, st.st_dev, true };
+}
+
+bool vwi_file_same_stamp(const struct vwi_file_stamp *a, const struct vwi_file_stamp *b)
+{
+    return a->there == b->there && a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec && a->size == b->size &&
+           a->inode == b->inode && a->device == b->device;
+}

@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
+#include <time.h>
 
 #include <vastworker/err.h>
 
@@ -17,5 +18,17 @@ vw_err vwi_file_write(const char *path, const char *data, size_t len, mode_t mod
 bool vwi_file_exists(const char *path); /* of any kind, readable or not */
 /* The directory and its missing parents, as mkdir -p. */
 vw_err vwi_dir_make(const char *path, mode_t mode, vw_error_t *why);
+
+/* What changes about a file when it is written or replaced; all zero for one that is not there. */
+struct vwi_file_stamp {
+    struct timespec mtime;
+    off_t size;
+    ino_t inode;
+    dev_t device;
+    bool there;
+};
+
+void vwi_file_take_stamp(const char *path, struct vwi_file_stamp *ret);
+bool vwi_file_same_stamp(const struct vwi_file_stamp *a, const struct vwi_file_stamp *b);
 
 #endif

@@ -135,6 +135,22 @@ START_TEST(directories_are_made_with_their_parents)
 }
 END_TEST
 
+START_TEST(a_stamp_changes_when_the_file_does)
+{
+    struct vwi_file_stamp none, first, same, second;
+
+    vwi_file_take_stamp(path, &none);
+    ck_assert(!none.there);
+    ck_assert_int_eq(vwi_file_write(path, "one", 3, 0600, NULL), VW_OK);
+    vwi_file_take_stamp(path, &first);
+    vwi_file_take_stamp(path, &same);
+    ck_assert(first.there && !vwi_file_same_stamp(&none, &first) && vwi_file_same_stamp(&first, &same));
+    ck_assert_int_eq(vwi_file_write(path, "two", 3, 0600, NULL), VW_OK); /* another file under the same name */
+    vwi_file_take_stamp(path, &second);
+    ck_assert(!vwi_file_same_stamp(&first, &second));
+}
+END_TEST
+
 Suite *file_suite(void);
 
 Suite *file_suite(void)
@@ -149,6 +165,7 @@ Suite *file_suite(void)
     tcase_add_test(tc, what_is_no_regular_file_is_refused);
     tcase_add_test(tc, a_failed_write_leaves_the_old_file_and_no_other);
     tcase_add_test(tc, directories_are_made_with_their_parents);
+    tcase_add_test(tc, a_stamp_changes_when_the_file_does);
     suite_add_tcase(s, tc);
     return s;
 }
