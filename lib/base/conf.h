@@ -87,6 +87,7 @@ struct vwi_handler_conf {
     bool control;            /* never queues, never counts */
     bool require_json;
     bool retry;
+    bool forward_authorization; /* the client's Authorization goes on to the model */
     struct vwi_strings upgrade;        /* "websocket" or nothing */
     struct vwi_timeouts_conf timeouts; /* the global ones, overridden */
     struct vwi_heartbeat_conf heartbeat;

@@ -125,6 +125,8 @@ static const struct vwi_config_key keys[] = {
         "Whether POST and PATCH may be sent to the model again when its connection breaks before an answer."),
     ROW("handlers[].requireJson", BOOL, "", "false", ANY, NULL, HANDLER(require_json),
         "Turns a success that is neither JSON nor a stream into 502, because the platform's client would resend it without end."),
+    ROW("handlers[].forwardAuthorization", BOOL, "", "false", ANY, NULL, HANDLER(forward_authorization),
+        "Whether the client's Authorization header goes on to the model, for a model that checks keys itself."),
     RULE("handlers[].benchmark", OBJECT, NULL, NULL, BY_HAND,
          "Measures capacity with this handler once the model is loaded; at most one handler has it. Needs dataset or "
          "datasetFile, not both; neither where the workloadCalculator is a plugin that offers samples.", VWI_KEY_APART, NULL),

@@ -285,21 +285,23 @@ static bool is_ours(const char *p, size_t len)
     return (key && n == sizeof api_key - 1 && p == end) || (prefix && n == sizeof serverless - 1);
 }
 
+/* ';' parts pairs as well: some servers still read it so, and a secret is not to reach those either. What stays, stays as it was. */
 static void add_query(struct vwi_text *out, struct vwi_span query)
 {
     const char *at = query.p, *end = query.p + query.len, *stop, *equals;
-    char separator = '?';
+    bool first = true;
 
-    for (; at < end; at = stop + 1) {
-        stop = memchr(at, '&', (size_t)(end - at));
-        if (!stop)
-            stop = end;
-        equals = memchr(at, '=', (size_t)(stop - at));
-        if (is_ours(at, (size_t)((equals ? equals : stop) - at)))
-            continue;
-        vwi_text_add(out, &separator, 1);
-        vwi_text_add(out, at, (size_t)(stop - at));
-        separator = '&';
+    for (;; at = stop + 1) {
+        for (stop = at; stop < end && *stop != '&' && *stop != ';'; stop++)
+            ;
+        equals = at < stop ? memchr(at, '=', (size_t)(stop - at)) : NULL;
+        if (!is_ours(at, (size_t)((equals ? equals : stop) - at))) {
+            vwi_text_add(out, first ? "?" : at - 1, 1);
+            vwi_text_add(out, at, (size_t)(stop - at));
+            first = false;
+        }
+        if (stop == end)
+            return;
     }
 }
 
@@ -313,7 +315,7 @@ bool vwi_route_target(const struct vwi_handler_conf *handler, struct vwi_span ta
     vwi_text_add(out, model, model_len - keeps);
     if (keeps && path.len >= route_len - 1)
         vwi_text_add(out, path.p + route_len - 1, path.len - (route_len - 1));
-    if (keep_query && path.len < target.len)
+    if (keep_query && path.len + 1 < target.len)
         add_query(out, (struct vwi_span){ target.p + path.len + 1, target.len - path.len - 1 });
     return !out->failed;
 }

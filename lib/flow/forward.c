@@ -6,20 +6,44 @@
 #include "base/vwi.h"
 #include "core/route.h"
 
-/* RFC 9110 7.6.1, and what frames the message or is ours to write. */
-static const char *const dropped[] = {
-    "connection", "keep-alive", "proxy-connection", "proxy-authorization", "proxy-authenticate", "te", "trailer", "transfer-encoding",
-    "upgrade", "host", "content-length", "expect", "x-vast-auth", "x-vast-session",
+/* What becomes of a header of the client. */
+enum fate {
+    PASSED,
+    DROPPED,
+    CODED,         /* passed but where a heartbeat may go before the answer, which cannot be coded then */
+    TRACED,        /* passed in an envelope's request too */
+    AUTHORIZATION, /* passed where the handler says so */
+    APPENDED       /* X-Forwarded-For, which is written below with the client's address behind it */
 };
 
-static bool is_dropped(struct vwi_span name, bool credentials)
+#define ROW(name, fate) { { name, sizeof(name) - 1 }, fate }
+static const struct row {
+    struct vwi_span name;
+    enum fate fate;
+} rows[] = {
+    /* RFC 9110 7.6.1, and what frames the message or is ours to write. */
+    ROW("connection", DROPPED), ROW("keep-alive", DROPPED), ROW("proxy-connection", DROPPED), ROW("proxy-authorization", DROPPED),
+    ROW("proxy-authenticate", DROPPED), ROW("te", DROPPED), ROW("trailer", DROPPED), ROW("transfer-encoding", DROPPED),
+    ROW("upgrade", DROPPED), ROW("host", DROPPED), ROW("content-length", DROPPED), ROW("expect", DROPPED),
+    ROW("x-forwarded-proto", DROPPED), ROW("x-request-id", DROPPED),
+    /* The platform's. */
+    ROW("x-vast-auth", DROPPED), ROW("x-vast-session", DROPPED), ROW("authorization", AUTHORIZATION),
+    /* W3C Trace Context. */
+    ROW("traceparent", TRACED), ROW("tracestate", TRACED), ROW("x-forwarded-for", APPENDED),
+    ROW("accept-encoding", CODED),
+};
+#undef ROW
+
+static bool same(struct vwi_span a, struct vwi_span b) { return a.len == b.len && strncasecmp(a.p, b.p, a.len) == 0; }
+
+static enum fate fate_of(struct vwi_span name)
 {
     size_t i;
 
-    for (i = 0; i < VWI_ARRAY_LEN(dropped); i++)
-        if (vwi_span_is_nocase(name, dropped[i]))
-            return true;
-    return credentials && vwi_span_is_nocase(name, "authorization");
+    for (i = 0; i < VWI_ARRAY_LEN(rows); i++)
+        if (same(rows[i].name, name))
+            return rows[i].fate;
+    return PASSED;
 }
 
 /* Headers that Connection names, hop by hop too. Bounded, since each is held against every header: who names more gets the first. */
@@ -67,32 +91,77 @@ static bool is_named(const struct named *named, struct vwi_span name)
     size_t i;
 
     for (i = 0; i < named->count; i++)
-        if (named->names[i].len == name.len && strncasecmp(named->names[i].p, name.p, name.len) == 0)
+        if (same(named->names[i], name))
             return true;
     return false;
 }
 
-#define JSON_HEADERS "Content-Type: application/json\r\nAccept: */*\r\n"
-#define IDENTITY "Accept-Encoding: identity\r\n" /* what a heartbeat went before cannot be coded */
+static void add_line(struct vwi_text *out, struct vwi_span name, struct vwi_span value)
+{
+    vwi_text_add(out, name.p, name.len);
+    vwi_text_add(out, ": ", 2);
+    vwi_text_add(out, value.p, value.len);
+    vwi_text_add(out, "\r\n", 2);
+}
 
-static void copy_headers(struct vwi_text *out, const struct vwi_exchange *ex, bool credentials, bool plain)
+/* Whom the request came from, in the order it came: what the client says, then the client. */
+static void add_forwarded_for(struct vwi_text *out, const struct vwi_exchange *ex, bool listed)
+{
+    struct vwi_span name, value, peer = vwi_exchange_peer(ex);
+    size_t i, count = listed ? vwi_exchange_header_count(ex) : 0;
+
+    vwi_text_add(out, "X-Forwarded-For: ", 17);
+    for (i = 0; i < count; i++) {
+        vwi_exchange_header_at(ex, i, &name, &value);
+        if (!value.len || fate_of(name) != APPENDED)
+            continue;
+        vwi_text_add(out, value.p, value.len);
+        vwi_text_add(out, ", ", 2);
+    }
+    vwi_text_add(out, peer.p, peer.len);
+    vwi_text_add(out, "\r\n", 2);
+}
+
+static void add_own(struct vwi_text *out, const struct vwi_exchange *ex, bool listed)
+{
+    struct vwi_span id = vwi_exchange_id(ex);
+
+    add_forwarded_for(out, ex, listed);
+    vwi_text_add(out, "X-Forwarded-Proto: ", 19);
+    vwi_text_adds(out, vwi_exchange_is_tls(ex) ? "https" : "http");
+    vwi_text_add(out, "\r\n", 2);
+    if (id.len)
+        add_line(out, (struct vwi_span){ "X-Request-Id", 12 }, id);
+}
+
+static void write_headers(struct vwi_text *out, const struct vwi_exchange *ex, const struct vwi_handler_conf *handler, bool envelope)
 {
     size_t i, count = vwi_exchange_header_count(ex);
     struct vwi_span name, value;
     struct named named;
+    bool listed = false;
 
     named.count = 0;
     if (vwi_exchange_header(ex, "connection").p)
         find_named(ex, &named);
     for (i = 0; i < count; i++) {
+        enum fate fate;
+
         vwi_exchange_header_at(ex, i, &name, &value);
-        if (is_dropped(name, credentials) || is_named(&named, name) || (plain && vwi_span_is_nocase(name, "accept-encoding")))
-            continue;
-        vwi_text_add(out, name.p, name.len);
-        vwi_text_add(out, ": ", 2);
-        vwi_text_add(out, value.p, value.len);
-        vwi_text_add(out, "\r\n", 2);
+        fate = fate_of(name);
+        listed = listed || fate == APPENDED;
+        if (fate == AUTHORIZATION && handler->forward_authorization)
+            fate = TRACED;
+        if (fate == CODED && !handler->heartbeat.enabled)
+            fate = PASSED;
+        if ((fate == TRACED || (fate == PASSED && !envelope)) && !is_named(&named, name))
+            add_line(out, name, value);
     }
+    if (envelope)
+        vwi_text_adds(out, "Content-Type: application/json\r\nAccept: */*\r\n");
+    if (handler->heartbeat.enabled)
+        vwi_text_adds(out, "Accept-Encoding: identity\r\n");
+    add_own(out, ex, listed);
 }
 
 bool vwi_forward_build(struct vwi_forward *forward, const struct vwi_exchange *ex, const struct vwi_handler_conf *handler, bool envelope,
@@ -100,20 +169,14 @@ bool vwi_forward_build(struct vwi_forward *forward, const struct vwi_exchange *e
 {
     struct vwi_upstream_request request = { .body = body, .retry = handler->retry, .timeouts = &handler->timeouts };
 
+    vwi_text_clear(&forward->target);
+    vwi_text_clear(&forward->headers);
     vwi_route_target(handler, vwi_exchange_target(ex), !envelope, &forward->target);
-    if (envelope) {
-        request.method = (struct vwi_span){ "POST", 4 };
-        request.has_body = true;
-        request.headers = handler->heartbeat.enabled ? JSON_HEADERS IDENTITY : JSON_HEADERS;
-    } else {
-        request.method = vwi_exchange_method(ex);
-        request.has_body = vwi_exchange_header(ex, "content-length").p || vwi_exchange_header(ex, "transfer-encoding").p;
-        copy_headers(&forward->headers, ex, handler->auth != VWI_AUTH_NONE, handler->heartbeat.enabled);
-        if (handler->heartbeat.enabled)
-            vwi_text_adds(&forward->headers, IDENTITY);
-        request.headers = forward->headers.p;
-    }
+    write_headers(&forward->headers, ex, handler, envelope);
+    request.method = envelope ? (struct vwi_span){ "POST", 4 } : vwi_exchange_method(ex);
+    request.has_body = envelope || vwi_exchange_header(ex, "content-length").p || vwi_exchange_header(ex, "transfer-encoding").p;
     request.target = (struct vwi_span){ forward->target.p, forward->target.len };
+    request.headers = forward->headers.p;
     *ret = request;
     return !forward->target.failed && !forward->headers.failed;
 }

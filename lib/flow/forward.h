@@ -7,15 +7,15 @@
 #include "io/exchange.h"
 #include "io/upstream.h"
 
-/* The text that a struct vwi_upstream_request borrows from. */
+/* The text that a struct vwi_upstream_request borrows from; zeroed at first, and used again and again. */
 struct vwi_forward {
     struct vwi_text target, headers;
 };
 
 /*
- * envelope: body is the payload and goes out as a JSON POST without the client's headers or query (protocol.md 2.8).
- * Else method, query and headers of the client go on, minus hop-by-hop ones and credentials of the platform.
- * False: out of memory. body is borrowed by *ret.
+ * envelope: body is the payload and goes out as a JSON POST without the client's headers or query (protocol.md 2.8), but for those
+ * that trace a request. Else method, query and headers of the client go on, minus hop-by-hop ones and credentials of the platform.
+ * False: out of memory. body is borrowed by *ret, all else until the next build.
  */
 bool vwi_forward_build(struct vwi_forward *forward, const struct vwi_exchange *ex, const struct vwi_handler_conf *handler, bool envelope,
                        struct vwi_span body, struct vwi_upstream_request *ret);

@@ -17,7 +17,6 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "flow/admin.h"
-#include "flow/forward.h"
 #include "flow/heartbeat.h"
 #include "flow/judge.h"
 #include "flow/respond.h"
@@ -34,6 +33,7 @@ static bool reject(struct vwi_request *rq, enum vwi_reason reason, double retry_
     vwi_ledger_reject(rq->desk->ledger, &rq->work, reason, vwi_wall_s());
     if (rq->desk->report)
         vwi_report_settled(rq->desk->report);
+    vwi_log_debug(rq->desk->log, "%s: rejected: %s" VWI_REQUEST_ID, rq->handler->conf->route, vwi_reason_code(reason), VWI_REQUEST_ID_OF(rq));
     if (reason == VWI_REASON_DRAINING)
         vwi_exchange_close_after(rq->ex);
     vwi_respond_refuse(rq->ex, reason, NULL, retry_after_s);
@@ -105,7 +105,8 @@ static void settle(struct vwi_request *rq, enum vwi_outcome outcome)
         vwi_relay_cancel(rq->relay);
     rq->relay = NULL;
     vwi_ledger_settle(desk->ledger, &rq->entry, outcome, vwi_wall_s(), vwi_mono_us());
-    vwi_log_debug(desk->log, "%s: %s, workload %g", rq->handler->conf->route, vwi_outcome_name(outcome), rq->work.workload);
+    vwi_log_debug(desk->log, "%s: %s, workload %g" VWI_REQUEST_ID, rq->handler->conf->route, vwi_outcome_name(outcome), rq->work.workload,
+                  VWI_REQUEST_ID_OF(rq));
     if (desk->report)
         vwi_report_settled(desk->report);
     vwi_list_del(&rq->turn);
@@ -182,7 +183,8 @@ static void fail(struct vwi_request *rq, enum vwi_reason reason, const char *tex
 {
     vwi_ledger_blame(rq->desk->ledger, vwi_request_route(rq), reason);
     if (text)
-        vwi_log_warn(rq->desk->log, "%s: %s: %s", rq->handler->conf->route, vwi_reason_code(reason), text);
+        vwi_log_warn(rq->desk->log, "%s: %s: %s" VWI_REQUEST_ID, rq->handler->conf->route, vwi_reason_code(reason), text,
+                     VWI_REQUEST_ID_OF(rq));
 }
 
 /* A content type; what stands behind ';' says nothing here. */
@@ -221,8 +223,8 @@ static void warn_resent(struct vwi_request *rq, struct vwi_span type)
         return;
     rq->handler->warned_not_json = true;
     vwi_log_warn(rq->desk->log, "%s: the model answers %.*s; the platform's client resends what is neither JSON nor a stream without "
-                 "end. Remedy: requireJson, or a route that answers JSON (said once)",
-                 rq->handler->conf->route, (int)(type.len < 100 ? type.len : 100), type.len ? type.p : "");
+                 "end. Remedy: requireJson, or a route that answers JSON (said once)" VWI_REQUEST_ID,
+                 rq->handler->conf->route, (int)(type.len < 100 ? type.len : 100), type.len ? type.p : "", VWI_REQUEST_ID_OF(rq));
 }
 
 /* False always: ends the relay, whose answer is not passed on. */
@@ -291,18 +293,16 @@ static const struct vwi_relay_events model_events = { on_model_head, on_model_en
 static void run(struct vwi_request *rq)
 {
     struct vwi_desk *desk = rq->desk;
-    struct vwi_forward forward = { VWI_TEXT_INIT, VWI_TEXT_INIT };
     struct vwi_upstream_request request;
 
     vwi_request_go(rq, VWI_REQUEST_RUNNING);
     vwi_ledger_run(desk->ledger, &rq->entry, vwi_wall_s(), vwi_mono_us());
-    if (vwi_forward_build(&forward, rq->ex, rq->handler->conf, rq->enveloped, rq->body, &request)) {
+    if (vwi_forward_build(&desk->own.forward, rq->ex, rq->handler->conf, rq->enveloped, rq->body, &request)) {
         request.streamed = rq->streamed;
         request.streamed_length = vwi_exchange_length(rq->ex);
         request.upgrade = rq->upgrade ? "websocket" : NULL;
         rq->relay = vwi_relay_start(desk->upstream, &request, rq->ex, NULL, &model_events, rq);
     }
-    vwi_forward_fini(&forward);
     if (rq->relay)
         return;
     fail(rq, VWI_REASON_INTERNAL, "out of memory");
@@ -447,6 +447,7 @@ void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex)
     }
     rq->desk = desk;
     rq->ex = ex;
+    rq->id = vwi_exchange_id(ex);
     rq->handler = handler;
     vwi_list_init(&rq->turn);
     vwi_list_init(&rq->node);
@@ -475,7 +476,11 @@ vw_err vwi_desk_init(struct vwi_desk *desk, vw_error_t *why)
     return VW_OK;
 }
 
-void vwi_desk_fini(struct vwi_desk *desk) { vwi_timer_fini(&desk->own.deadline); }
+void vwi_desk_fini(struct vwi_desk *desk)
+{
+    vwi_timer_fini(&desk->own.deadline);
+    vwi_forward_fini(&desk->own.forward);
+}
 
 bool vwi_desk_idle(const struct vwi_desk *desk) { return vwi_list_empty(&desk->own.requests); }
 

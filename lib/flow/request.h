@@ -16,6 +16,7 @@
 #include "core/ledger.h"
 #include "core/queue.h"
 #include "core/route.h"
+#include "flow/forward.h"
 #include "flow/handler.h"
 #include "flow/keyring.h"
 #include "flow/pubkey.h"
@@ -49,6 +50,7 @@ struct vwi_desk {
     struct {
         struct vwi_list requests, turns; /* turns: got a slot, not begun yet */
         struct vwi_timer deadline;
+        struct vwi_forward forward; /* of the request that is being sent */
         bool giving, cut;
     } own;
 };

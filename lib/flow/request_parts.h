@@ -26,6 +26,7 @@ struct vwi_request {
     struct vwi_entry entry;
     struct vwi_desk *desk;
     struct vwi_exchange *ex; /* NULL once the exchange is over */
+    struct vwi_span id;      /* X-Request-Id */
     struct vwi_handler *handler;
     struct vwi_relay *relay;
     struct vwi_heartbeat *heartbeat; /* NULL: the handler has none */
@@ -44,6 +45,10 @@ struct vwi_request {
     bool upgrade;   /* asks for a tunnel, and may */
     bool tunnel;    /* has one */
 };
+
+/* Every log line about a request ends in its id: vwi_log_warn(log, "%s: it failed" VWI_REQUEST_ID, route, VWI_REQUEST_ID_OF(rq)). */
+#define VWI_REQUEST_ID " (request %.*s)"
+#define VWI_REQUEST_ID_OF(rq) (int)(rq)->id.len, (rq)->id.len ? (rq)->id.p : ""
 
 static inline void vwi_request_go(struct vwi_request *rq, enum vwi_request_state to)
 {

@@ -14,7 +14,8 @@ static const struct row {
     enum fate fate;
 } rows[] = { /* shortest first */
     ROW("TE", DROPPED), ROW("Date", DATE), ROW("Trailer", DROPPED), ROW("Upgrade", DROPPED), ROW("Connection", DROPPED),
-    ROW("Keep-Alive", DROPPED), ROW("Content-Type", TYPE), ROW("Content-Length", DROPPED), /* the exchange writes its own */
+    ROW("Keep-Alive", DROPPED), ROW("Content-Type", TYPE), ROW("X-Request-Id", DROPPED),
+    ROW("Content-Length", DROPPED), /* the exchange writes its own, as of the one before */
     ROW("Content-Encoding", CODING), ROW("Proxy-Connection", DROPPED), ROW("Transfer-Encoding", DROPPED),
     ROW("X-Accel-Buffering", ACCEL), ROW("Proxy-Authenticate", DROPPED), ROW("Proxy-Authorization", DROPPED),
 };

@@ -146,12 +146,27 @@ static void linger(struct vwi_client *c)
     vwi_client_go(c, VWI_CLIENT_LINGER);
 }
 
+void vwi_client_name_request(struct vwi_client *c)
+{
+    struct vwi_span said = { NULL, 0 };
+
+    if (c->id.len)
+        return;
+    if (c->http.head_done)
+        said = vwi_http1_header(&c->http, "x-request-id");
+    if (vwi_request_id_is_good(said))
+        c->id = said;
+    else if (vwi_request_id_make(&c->front->ids, c->made_id))
+        c->id = (struct vwi_span){ c->made_id, sizeof c->made_id };
+}
+
 void vwi_client_refuse(struct vwi_client *c, int status, const char *reason, const char *message)
 {
     struct vwi_text headers = VWI_TEXT_INIT, body = VWI_TEXT_INIT;
     struct vwi_span head;
     struct iovec parts[2];
 
+    vwi_client_name_request(c);
     c->front->events.on_refuse(c->front->arg, status, reason, message, &headers, &body);
     head = vwi_client_build_head(c, status, headers.failed ? NULL : headers.p, (int64_t)body.len, false);
     memcpy(&parts[0].iov_base, &head.p, sizeof head.p);
@@ -210,6 +225,7 @@ static void finish_exchange(struct vwi_client *c)
     if (c->state == VWI_CLIENT_CLOSED)
         return;
     if (keep && !c->front->stopping) {
+        c->id = (struct vwi_span){ NULL, 0 };
         vwi_http1_next(&c->http);
         resume_reading(c);
         vwi_client_go(c, vwi_http1_started(&c->http) || c->http.state == VWI_HTTP1_REFUSED ? VWI_CLIENT_HEAD : VWI_CLIENT_IDLE);
@@ -273,6 +289,7 @@ static void hand_out(struct vwi_client *c)
     vwi_client_go(c, VWI_CLIENT_BUSY);
     c->ex.phase = VWI_EXCHANGE_OPEN;
     c->ex.keep_alive = c->http.keep_alive;
+    vwi_client_name_request(c);
     (c->http.whole ? c->front->events.on_request : c->front->events.on_early)(c->front->arg, &c->ex);
     if (c->state != VWI_CLIENT_CLOSED && !c->ex.events && !VWI_EXPECT(c->ex.phase == VWI_EXCHANGE_ENDED))
         vwi_exchange_abort(&c->ex);

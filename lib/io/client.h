@@ -14,6 +14,7 @@
 #include "base/list.h"
 #include "io/front.h"
 #include "io/http1.h"
+#include "io/request_id.h"
 #include "io/tls_link.h"
 
 #define VWI_CLIENT_SCRATCH_BYTES (64u * 1024)
@@ -72,6 +73,8 @@ struct vwi_client {
     struct vwi_tls_link *tls;    /* NULL: plain */
     bool secure;                 /* its handshake is over */
     char peer[46];
+    struct vwi_span id;          /* of the present request; empty: not named yet. Lies in its head or in made_id */
+    char made_id[VWI_REQUEST_ID_MADE];
 };
 
 struct vwi_front {
@@ -92,6 +95,7 @@ struct vwi_front {
     struct vwi_tls *tls;  /* of new connections; NULL: they are plain */
     struct vwi_list again;
     struct vwi_timer next_turn;
+    struct vwi_request_ids ids;
     struct event listener;
     int listen_fd;
     uint16_t port;
@@ -112,6 +116,8 @@ void vwi_client_expire(struct vwi_client *c); /* its state's time is over */
 void vwi_client_refuse(struct vwi_client *c, int status, const char *reason, const char *message);
 void vwi_client_end_exchange(struct vwi_client *c); /* on_done, if one is due */
 void vwi_client_read_body(struct vwi_client *c);    /* reads on or stops, as the exchange's user wants it now */
+
+void vwi_client_name_request(struct vwi_client *c); /* once its head is there, or will never be */
 
 /* client_send.c */
 enum { VWI_LENGTH_NONE = -2, VWI_LENGTH_CHUNKED = -1 };

@@ -201,6 +201,11 @@ struct vwi_span vwi_client_build_head(struct vwi_client *c, int status, const ch
     vwi_text_add(t, "\r\n", 2);
     if (!c->ex.dated)
         vwi_text_adds(t, date_line(c->front));
+    if (c->id.len) {
+        vwi_text_add(t, "X-Request-Id: ", 14);
+        vwi_text_add(t, c->id.p, c->id.len);
+        vwi_text_add(t, "\r\n", 2);
+    }
     if (headers)
         vwi_text_adds(t, headers);
     if (length >= 0) {

@@ -116,6 +116,8 @@ struct vwi_span vwi_exchange_peer(const struct vwi_exchange *ex)
     return (struct vwi_span){ view(ex)->peer, strlen(view(ex)->peer) };
 }
 
+struct vwi_span vwi_exchange_id(const struct vwi_exchange *ex) { return view(ex)->id; }
+
 /* Decides the framing and builds the head. length < 0: not known. */
 static struct vwi_span begin(struct vwi_exchange *ex, int status, const char *headers, int64_t length)
 {

@@ -37,6 +37,9 @@ size_t vwi_exchange_header_count(const struct vwi_exchange *ex);
 void vwi_exchange_header_at(const struct vwi_exchange *ex, size_t i, struct vwi_span *ret_name, struct vwi_span *ret_value);
 struct vwi_span vwi_exchange_peer(const struct vwi_exchange *ex); /* "203.0.113.7" */
 bool vwi_exchange_is_tls(const struct vwi_exchange *ex);          /* the client came through TLS that ends here */
+/* What the request is called (io/request_id.h), valid until on_done has returned. Every reply carries it as X-Request-Id. Empty only
+ * where the system has no randomness. */
+struct vwi_span vwi_exchange_id(const struct vwi_exchange *ex);
 
 /* What has arrived of the body: all of it (collected; valid until on_done once it is whole, else until the next on_body), or the
  * piece that was not consumed yet (streamed). */
@@ -52,7 +55,7 @@ void vwi_exchange_consume(struct vwi_exchange *ex);
 void vwi_exchange_read(struct vwi_exchange *ex, bool on);
 void vwi_exchange_drop_body(struct vwi_exchange *ex); /* free the request body early; no effect on the reply */
 
-/* A whole reply. headers: complete lines "Name: value\r\n" or NULL; framing headers, Date and Connection are added here.
+/* A whole reply. headers: complete lines "Name: value\r\n" or NULL; framing headers, Date, Connection and X-Request-Id are added here.
  * A HEAD request gets the head alone. Data is copied. */
 void vwi_exchange_reply(struct vwi_exchange *ex, int status, const char *headers, const char *body, size_t len);
 /* A streamed reply: head, then writes, then end. length < 0: chunked (or close for an HTTP/1.0 client). The head is held until

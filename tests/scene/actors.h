@@ -17,6 +17,8 @@
 
 /* ---- model: what it does is in the path ----
  * /echo          200, JSON: method, target, headers (object, lower case), body (text)
+ * /head          200, text: the request's head as it came
+ * /mirror        200, the request's body, Content-Type and Content-Encoding; 304 if it has If-None-Match
  * /status/NNN    that status, {"status": NNN}
  * /hold          waits for a permit, then 200 {"held": n}
  * /stream/N      SSE, N events, each after a permit, the first line "data: 1"

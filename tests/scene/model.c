@@ -96,6 +96,37 @@ static bool answer_echo(struct served *rq)
     return ok;
 }
 
+/* A line of the request's head with its line end, "" when absent; to be freed. */
+static char *line_of(const struct served *rq, const char *name)
+{
+    char *needle = NULL, *at, *line;
+
+    ck_assert_int_gt(asprintf(&needle, "\r\n%s: ", name), 0);
+    at = strcasestr(rq->head, needle);
+    line = at ? strndup(at + 2, strcspn(at + 2, "\r") + 2) : strdup("");
+    free(needle);
+    return line;
+}
+
+/* What came goes back: bytes, type and coding. With If-None-Match it was seen before. */
+static bool answer_mirror(const struct served *rq)
+{
+    static const char own[] = "ETag: \"v1\"\r\nX-Request-Id: the-models-own\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\n";
+    char *type = line_of(rq, "Content-Type"), *coding = line_of(rq, "Content-Encoding"), *seen = line_of(rq, "If-None-Match"), *head = NULL;
+    bool ok;
+
+    if (*seen)
+        ck_assert_int_gt(asprintf(&head, "HTTP/1.1 304 Not Modified\r\n%s\r\n", own), 0);
+    else
+        ck_assert_int_gt(asprintf(&head, "HTTP/1.1 200 OK\r\n%s%s%sContent-Length: %zu\r\n\r\n", own, type, coding, rq->len), 0);
+    ok = send_text(rq->fd, head) && (*seen || strcmp(rq->method, "HEAD") == 0 || send_all(rq->fd, rq->body, rq->len));
+    free(head);
+    free(type);
+    free(coding);
+    free(seen);
+    return ok;
+}
+
 static bool answer_hold(struct model *m, struct served *rq)
 {
     char body[64];
@@ -191,6 +222,10 @@ static bool answer(struct model *m, struct served *rq)
 {
     if (is_path(rq, "/echo"))
         return answer_echo(rq);
+    if (is_path(rq, "/head"))
+        return send_answer(rq->fd, 200, "text/plain", rq->head);
+    if (is_path(rq, "/mirror"))
+        return answer_mirror(rq);
     if (is_path(rq, "/status/")) {
         char body[64];
 

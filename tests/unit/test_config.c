@@ -534,7 +534,7 @@ START_TEST(table_has_every_key_and_each_default_is_a_value)
         "priority",       "cancel",
         "heartbeat",      "upgrade",
         "requireJson",    "drainTimeout",
-        "benchmark",
+        "benchmark",      "forwardAuthorization",
     };
     size_t count, i, seen_top = 0, seen_handler = 0;
     const struct vwi_config_key *keys = vwi_config_keys(&count);

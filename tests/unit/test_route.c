@@ -301,6 +301,14 @@ START_TEST(target_is_rewritten_and_the_query_cleaned)
         { "/a", NULL, "/a?api_keys=1&myapi_key=2&serverless=3&SERVERLESS_x=4", true,
           "/a?api_keys=1&myapi_key=2&serverless=3&SERVERLESS_x=4" },
         { "/a", NULL, "/a?x=api_key=1&&y=?", true, "/a?x=api_key=1&&y=?" },
+        { "/a", NULL, "/a?text=a;b;&c=1;", true, "/a?text=a;b;&c=1;" },
+        { "/a", NULL, "/a?x=1;api_key=s;y=2&serverless_url=u;z", true, "/a?x=1;y=2;z" },
+        { "/a", NULL, "/a?%61%70%69%5F%6B%65%79=s&API_KEY=1&api_key%3Ds&%2561pi_key=2", true, "/a?API_KEY=1&api_key%3Ds&%2561pi_key=2" },
+        { "/a", NULL, "/a?serverless%5furl=u&serverles%73_%75rl=u&api_key%=1&api_ke%7=1", true, "/a?api_key%=1&api_ke%7=1" },
+        { "/a", NULL, "/a?x&", true, "/a?x&" },
+        { "/a", NULL, "/a?&api_key=s&", true, "/a?&" },
+        { "/a", NULL, "/a?api_key=s&", true, "/a?" },
+        { "/a", NULL, "/a?api_key=s=t?u/v", true, "/a" },
         { "/a", NULL, "/a?serverless_=1&api_key=&%zz=1&%", true, "/a?%zz=1&%" },
     };
     size_t i;
