@@ -59,6 +59,17 @@ START_TEST(curl_is_served_over_one_connection)
 }
 END_TEST
 
+START_TEST(the_model_learns_that_the_client_spoke_tls)
+{
+    int status;
+    char *out = shell(&status, "curl -sS --cacert %s https://localhost:%u/m/head", cert, worker_port(w));
+
+    ck_assert_int_eq(status, 0);
+    expect_said(out, "\r\nX-Forwarded-Proto: https\r\n");
+    free(out);
+}
+END_TEST
+
 START_TEST(bodies_of_any_size_pass_both_ways)
 {
     struct sink *s = sink_start();
@@ -311,6 +322,7 @@ Suite *tls_suite(void)
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, curl_is_served_over_one_connection);
+    tcase_add_test(t, the_model_learns_that_the_client_spoke_tls);
     tcase_add_test(t, bodies_of_any_size_pass_both_ways);
     tcase_add_loop_test(t, versions_and_protocols_are_todays, 0, 6);
     tcase_add_test(t, a_changed_pair_is_taken_and_open_connections_live_on);
