@@ -155,7 +155,7 @@ asan: ; $(MAKE) V=asan tests && tools/check/suite asan
 tsan: ; $(MAKE) V=tsan tests && tools/check/suite tsan
 
 check:
-	tools/bootstrap
+	tools/bootstrap --check
 	tools/check/all
 
 # What people call first builds on all cores, and quietly: the story is the thing to read.
