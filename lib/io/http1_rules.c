@@ -92,6 +92,32 @@ static bool judge_expect(struct vwi_http1 *h, struct vwi_span value)
     return true;
 }
 
+static bool is_host_byte(unsigned char c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c && strchr("-._~%!$&'()*+,;=", c));
+}
+
+/* Empty, or a name or an address in brackets, with a port or without (RFC 9110 7.2, RFC 3986 3.2.2). */
+static bool is_host(struct vwi_span value)
+{
+    size_t i = 0;
+
+    if (value.len && value.p[0] == '[') {
+        for (i = 1; i < value.len && (is_host_byte((unsigned char)value.p[i]) || value.p[i] == ':'); i++)
+            continue;
+        if (i == value.len || value.p[i++] != ']')
+            return false;
+    } else {
+        while (i < value.len && is_host_byte((unsigned char)value.p[i]))
+            i++;
+    }
+    if (i < value.len && value.p[i++] != ':')
+        return false;
+    while (i < value.len && value.p[i] >= '0' && value.p[i] <= '9')
+        i++;
+    return i == value.len;
+}
+
 /* Trims every row and counts the headers that describe the framing. */
 static bool judge_rows(struct vwi_http1 *h, struct counts *counts)
 {
@@ -109,6 +135,8 @@ static bool judge_rows(struct vwi_http1 *h, struct counts *counts)
             return bad(h, "a header has no name");
         if (name.len == 4 && vwi_span_is_nocase(name, "host")) {
             counts->host++;
+            if (!is_host(value))
+                return bad(h, "Host is neither a name nor an address");
         } else if (name.len == 14 && vwi_span_is_nocase(name, "content-length")) {
             counts->length++;
             counts->length_value = value;
