@@ -189,8 +189,9 @@ void client_reset(int fd)
 bool client_is_closed(int fd)
 {
     char c;
+    ssize_t n = recv(fd, &c, 1, 0);
 
-    return recv(fd, &c, 1, 0) <= 0 && errno != EAGAIN;
+    return n == 0 || (n < 0 && errno != EAGAIN);
 }
 
 void answer_fini(struct answer *a)

@@ -227,43 +227,6 @@ START_TEST(an_answer_that_is_not_json_is_502_where_json_is_required)
 }
 END_TEST
 
-START_TEST(wrong_http_gets_its_status_our_json_and_a_closed_connection)
-{
-    static const struct {
-        const char *text, *code;
-        int status;
-    } cases[] = {
-        { "GET /m/x HTTP/1.1\r\nHost: a\r\nno colon\r\n\r\n", "bad_request", 400 },
-        { "NONSENSE /m/x HTTP/1.1\r\nHost: a\r\n\r\n", "not_implemented", 501 },
-        { "POST /m/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n", "bad_request", 400 },
-        { "POST /m/x HTTP/1.1\r\n\r\n", "bad_request", 400 },
-        { "POST /m/x HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\n\r\n", "body_too_large", 413 },
-        { "POST /m/x HTTP/1.1\r\nHost: a\r\nExpect: tea\r\nContent-Length: 1\r\n\r\n", "expectation_failed", 417 },
-        { "POST /m/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", "not_implemented", 501 },
-        { "GET /m/x HTTP/3.0\r\nHost: a\r\n\r\n", "version_not_supported", 505 },
-    };
-    char *config = NULL;
-    struct worker *w;
-    size_t i;
-
-    ck_assert_int_gt(asprintf(&config, OPEN, ", 'limits': {'maxBodyBytes': 1000}"), 0);
-    w = worker_start_ready(m, NULL, config);
-    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        int fd = client_connect(worker_port(w));
-        struct answer a;
-
-        client_send(fd, cases[i].text);
-        a = client_read(fd);
-        expect_our_json(a, cases[i].status, cases[i].code);
-        ck_assert(client_is_closed(fd));
-        client_close(fd);
-    }
-    ck_assert_int_eq(worker_finish(w), VW_OK);
-    ck_assert_uint_eq(model_requests(m), 0);
-    free(config);
-}
-END_TEST
-
 START_TEST(headers_beyond_the_limit_are_431_and_a_target_beyond_it_414)
 {
     char *config = NULL, *text = malloc(100000);
@@ -360,7 +323,6 @@ Suite *statuses_suite(void)
     tcase_add_test(tc, a_model_that_does_not_answer_in_time_is_504);
     tcase_add_test(tc, a_model_that_hangs_up_is_502_model_reset);
     tcase_add_test(tc, an_answer_that_is_not_json_is_502_where_json_is_required);
-    tcase_add_test(tc, wrong_http_gets_its_status_our_json_and_a_closed_connection);
     tcase_add_test(tc, headers_beyond_the_limit_are_431_and_a_target_beyond_it_414);
     tcase_add_test(tc, a_path_that_climbs_out_of_its_prefix_is_400);
     tcase_add_test(tc, built_in_paths_tell_state_and_figures_without_secrets);
