@@ -128,6 +128,21 @@ struct program *program_start(const char *const *arguments, const char *const *e
 
 void program_signal(struct program *p, int number) { ck_assert_int_eq(kill(p->pid, number), 0); }
 
+long program_cpu_ticks(const struct program *p)
+{
+    char path[64], line[1024] = "", *at;
+    unsigned long user = 0, kernel = 0;
+    FILE *f;
+
+    snprintf(path, sizeof path, "/proc/%ld/stat", (long)p->pid);
+    f = fopen(path, "r");
+    ck_assert_ptr_nonnull(f);
+    at = fgets(line, sizeof line, f) ? strrchr(line, ')') : NULL; /* the name before it may hold anything */
+    fclose(f);
+    ck_assert(at && sscanf(at, ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &kernel) == 2);
+    return (long)(user + kernel) * 100 / sysconf(_SC_CLK_TCK);
+}
+
 /* 0 when it was not said yet; else the number behind it, or 1 where none follows. */
 static long find(struct program *p, const char *text)
 {
