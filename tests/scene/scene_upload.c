@@ -11,6 +11,7 @@
 
 #define MIB (1024u * 1024)
 #define PIECE 65536u
+#define SMALL 65536u /* of which a single read may bring all */
 #define STALL_MS 250 /* what cannot be sent for so long is not being read; nothing is asserted of the time itself */
 
 static struct sink *s;
@@ -102,12 +103,14 @@ static void expect_taken(int fd, const struct pour *p)
 {
     struct answer a = client_read(fd);
     json_t *said;
+    bool chunked;
 
     ck_assert_int_eq(a.status, 200);
     said = parse_json(a.body);
     ck_assert_int_eq(json_integer_value(json_object_get(said, "bytes")), (json_int_t)p->total);
     ck_assert_int_eq(json_integer_value(json_object_get(said, "sum")), (json_int_t)p->sum);
-    ck_assert_int_eq(strcmp(json_string_value(json_object_get(said, "framing")), "chunked") == 0, p->chunked);
+    chunked = strcmp(json_string_value(json_object_get(said, "framing")), "chunked") == 0;
+    ck_assert(chunked == p->chunked || (!chunked && p->total < SMALL)); /* one that is there in whole has a length */
     json_decref(said);
     answer_fini(&a);
 }
