@@ -30,16 +30,7 @@ bool vwi_text_reserve(struct vwi_text *t, size_t more)
     return true;
 }
 
-bool vwi_text_add(struct vwi_text *t, const char *p, size_t len)
-{
-    if (!vwi_text_reserve(t, len))
-        return false;
-    if (len)
-        memcpy(t->p + t->len, p, len);
-    t->len += len;
-    t->p[t->len] = '\0';
-    return true;
-}
+bool vwi_text_add_grown(struct vwi_text *t, const char *p, size_t len) { return vwi_text_reserve(t, len) && vwi_text_add(t, p, len); }
 
 bool vwi_text_addf(struct vwi_text *t, const char *fmt, ...)
 {

@@ -22,7 +22,19 @@ struct vwi_text {
 #define VWI_TEXT_INIT { NULL, 0, 0, false }
 
 bool vwi_text_reserve(struct vwi_text *t, size_t more);
-bool vwi_text_add(struct vwi_text *t, const char *p, size_t len);
+bool vwi_text_add_grown(struct vwi_text *t, const char *p, size_t len); /* what vwi_text_add does where there is no room yet */
+
+static inline bool vwi_text_add(struct vwi_text *t, const char *p, size_t len)
+{
+    if (t->failed || len >= t->cap - t->len)
+        return vwi_text_add_grown(t, p, len);
+    if (len)
+        memcpy(t->p + t->len, p, len);
+    t->len += len;
+    t->p[t->len] = '\0';
+    return true;
+}
+
 static inline bool vwi_text_adds(struct vwi_text *t, const char *s) { return vwi_text_add(t, s, strlen(s)); }
 bool vwi_text_add_integer(struct vwi_text *t, long long v); /* what %lld writes, at a tenth of the price */
 bool vwi_text_addf(struct vwi_text *t, const char *fmt, ...) VW_PRINTF(2, 3);
