@@ -139,6 +139,7 @@ struct program;
 struct program *program_start(const char *const *arguments, const char *const *environment);
 void program_signal(struct program *p, int number);
 long program_cpu_ticks(const struct program *p); /* of CPU time so far, user and kernel; 100 a second */
+size_t program_peak_bytes(const struct program *p); /* the most that it ever held resident */
 void program_wait_said(struct program *p, const char *text); /* on either output */
 uint16_t program_port(struct program *p, const char *before); /* waits for this text and a number behind it, on either output */
 int program_wait(struct program *p);                          /* for its end: the exit status, or minus the signal */

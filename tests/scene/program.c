@@ -143,6 +143,23 @@ long program_cpu_ticks(const struct program *p)
     return (long)(user + kernel) * 100 / sysconf(_SC_CLK_TCK);
 }
 
+size_t program_peak_bytes(const struct program *p)
+{
+    char path[64], line[200];
+    size_t kb = 0;
+    FILE *f;
+
+    snprintf(path, sizeof path, "/proc/%ld/status", (long)p->pid);
+    f = fopen(path, "r");
+    ck_assert_ptr_nonnull(f);
+    while (!kb && fgets(line, sizeof line, f))
+        if (sscanf(line, "VmHWM: %zu", &kb) != 1)
+            kb = 0;
+    fclose(f);
+    ck_assert_uint_gt(kb, 0);
+    return kb * 1024;
+}
+
 /* 0 when it was not said yet; else the number behind it, or 1 where none follows. */
 static long find(struct program *p, const char *text)
 {

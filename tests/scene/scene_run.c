@@ -267,6 +267,29 @@ START_TEST(a_start_that_fails_on_the_platform_is_told_and_exit_2)
 }
 END_TEST
 
+/* Nobody can reach a worker whose certificate cannot be had. It has been reporting by then, so its last word is one among others. */
+START_TEST(a_certificate_that_cannot_be_kept_is_told_and_exit_1)
+{
+    struct control *c = control_start();
+    char report[64], *path = open_config(free_port(), ADVERTISED "'tls': {'certFile': '/nowhere/a.crt', 'keyFile': '/nowhere/a.key'}, ");
+    json_t *bodies, *last;
+    struct program *p;
+
+    snprintf(report, sizeof report, "REPORT_ADDR=http://127.0.0.1:%u", control_port(c));
+    p = run(ARGS("--config", path), ARGS("CONTAINER_ID=777", "MASTER_TOKEN=mtoken-secret", report), 1);
+    ck_assert_msg(has(program_err(p), "tls.keyFile: /nowhere/a.key"), "%s", program_err(p));
+    ck_assert_msg(has(program_err(p), "Remedy: name a file in a directory that the worker may write"), "%s", program_err(p));
+    bodies = control_bodies(c, "/worker_status/");
+    last = json_array_get(bodies, json_array_size(bodies) - 1);
+    ck_assert_uint_eq(json_object_size(last), 5);
+    ck_assert(has(json_string_value(json_object_get(last, "error_msg")), "tls.keyFile: /nowhere/a.key"));
+    json_decref(bodies);
+    program_free(p);
+    free(path);
+    control_stop(c);
+}
+END_TEST
+
 START_TEST(a_busy_port_on_the_platform_is_told_to_every_address_and_exit_1)
 {
     struct control *c = control_start(), *other = control_start();
@@ -430,6 +453,7 @@ Suite *run_suite(void)
     tcase_add_test(tc, print_config_is_json_with_secrets_masked);
     tcase_add_loop_test(tc, a_busy_port_is_one_sentence_and_exit_1_or_2_when_checking, 0, 2);
     tcase_add_loop_test(tc, a_start_that_fails_on_the_platform_is_told_and_exit_2, 0, sizeof failures / sizeof failures[0]);
+    tcase_add_test(tc, a_certificate_that_cannot_be_kept_is_told_and_exit_1);
     tcase_add_test(tc, a_busy_port_on_the_platform_is_told_to_every_address_and_exit_1);
     tcase_add_test(tc, the_listening_line_names_the_port);
     tcase_add_loop_test(tc, a_signal_lets_the_request_in_flight_finish, 0, 2);
