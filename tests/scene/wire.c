@@ -1,0 +1,129 @@
+#include "wire.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "actors.h"
+#include "server.h"
+
+struct wire {
+    struct server *server;
+    pthread_mutex_t lock;
+    unsigned requests;
+    char *bytes;
+    size_t len;
+};
+
+static void keep(struct wire *x, const char *data, size_t len)
+{
+    pthread_mutex_lock(&x->lock);
+    x->bytes = realloc(x->bytes, x->len + len + 1);
+    memcpy(x->bytes + x->len, data, len);
+    x->len += len;
+    x->bytes[x->len] = '\0';
+    pthread_mutex_unlock(&x->lock);
+}
+
+static bool keep_bytes(struct wire *x, int fd, size_t count)
+{
+    char piece[4096];
+
+    while (count) {
+        ssize_t n = recv(fd, piece, count < sizeof piece ? count : sizeof piece, 0);
+
+        if (n <= 0)
+            return false;
+        keep(x, piece, (size_t)n);
+        count -= (size_t)n;
+    }
+    return true;
+}
+
+static bool keep_line(struct wire *x, int fd, char *line, size_t size)
+{
+    size_t at = 0;
+
+    while (at < size - 1 && recv(fd, line + at, 1, 0) == 1)
+        if (line[at++] == '\n') {
+            keep(x, line, at);
+            line[at] = '\0';
+            return true;
+        }
+    return false;
+}
+
+static bool keep_chunks(struct wire *x, int fd)
+{
+    char line[4096];
+    size_t size;
+
+    do {
+        if (!keep_line(x, fd, line, sizeof line))
+            return false;
+        size = strtoul(line, NULL, 16);
+        if (!keep_bytes(x, fd, size ? size + 2 : 0))
+            return false;
+    } while (size);
+    do /* trailers, of which there should be none */
+        if (!keep_line(x, fd, line, sizeof line))
+            return false;
+    while (strcmp(line, "\r\n") != 0);
+    return true;
+}
+
+static bool serve(void *arg, struct served *rq)
+{
+    struct wire *x = arg;
+    char *length = strcasestr(rq->head, "\r\ncontent-length:");
+
+    keep(x, rq->head, strlen(rq->head));
+    if (strcasestr(rq->head, "\r\ntransfer-encoding:") ? !keep_chunks(x, rq->fd) : !keep_bytes(x, rq->fd, length ? strtoul(length + 17, NULL, 10) : 0))
+        return false;
+    pthread_mutex_lock(&x->lock);
+    x->requests++;
+    pthread_mutex_unlock(&x->lock);
+    return send_answer(rq->fd, 200, "application/json", "{}");
+}
+
+struct wire *wire_start(void)
+{
+    struct wire *x = calloc(1, sizeof *x);
+
+    pthread_mutex_init(&x->lock, NULL);
+    x->server = server_start_raw(0, serve, x);
+    return x;
+}
+
+uint16_t wire_port(const struct wire *x) { return server_port(x->server); }
+
+void wire_stop(struct wire *x)
+{
+    server_stop(x->server);
+    pthread_mutex_destroy(&x->lock);
+    free(x->bytes);
+    free(x);
+}
+
+unsigned wire_requests(struct wire *x)
+{
+    unsigned n;
+
+    pthread_mutex_lock(&x->lock);
+    n = x->requests;
+    pthread_mutex_unlock(&x->lock);
+    return n;
+}
+
+char *wire_take(struct wire *x)
+{
+    char *bytes;
+
+    pthread_mutex_lock(&x->lock);
+    bytes = x->bytes ? x->bytes : strdup("");
+    x->bytes = NULL;
+    x->len = 0;
+    pthread_mutex_unlock(&x->lock);
+    return bytes;
+}
