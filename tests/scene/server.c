@@ -11,6 +11,7 @@
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 struct connection {
@@ -171,29 +172,48 @@ static void *accept_all(void *arg)
     return NULL;
 }
 
-static struct server *start(uint16_t port, serve_fn fn, void *arg, bool raw)
+static struct server *start(int fd, serve_fn fn, void *arg, bool raw)
 {
     struct server *s = calloc(1, sizeof *s);
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof at;
-    int one = 1;
 
     s->fn = fn;
     s->raw = raw;
     s->arg = arg;
+    s->fd = fd;
     pthread_mutex_init(&s->lock, NULL);
-    s->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(s->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    ck_assert_int_eq(bind(s->fd, (struct sockaddr *)&at, sizeof at), 0);
     ck_assert_int_eq(listen(s->fd, 1024), 0);
-    ck_assert_int_eq(getsockname(s->fd, (struct sockaddr *)&at, &len), 0);
-    s->port = ntohs(at.sin_port);
     ck_assert_int_eq(pthread_create(&s->thread, NULL, accept_all, s), 0);
     return s;
 }
 
-struct server *server_start(uint16_t port, serve_fn fn, void *arg) { return start(port, fn, arg, false); }
-struct server *server_start_raw(uint16_t port, serve_fn fn, void *arg) { return start(port, fn, arg, true); }
+static struct server *start_at(uint16_t port, serve_fn fn, void *arg, bool raw)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    socklen_t len = sizeof at;
+    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct server *s;
+
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    s = start(fd, fn, arg, raw);
+    s->port = ntohs(at.sin_port);
+    return s;
+}
+
+struct server *server_start(uint16_t port, serve_fn fn, void *arg) { return start_at(port, fn, arg, false); }
+struct server *server_start_raw(uint16_t port, serve_fn fn, void *arg) { return start_at(port, fn, arg, true); }
+
+struct server *server_start_unix(const char *path, serve_fn fn, void *arg)
+{
+    struct sockaddr_un at = { .sun_family = AF_UNIX };
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    ck_assert_uint_lt(strlen(path), sizeof at.sun_path);
+    memcpy(at.sun_path, path, strlen(path) + 1);
+    ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    return start(fd, fn, arg, true);
+}
 
 uint16_t server_port(const struct server *s) { return s->port; }
 

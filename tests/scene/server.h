@@ -22,6 +22,7 @@ typedef bool (*serve_fn)(void *arg, struct served *request);
 struct server;
 struct server *server_start(uint16_t port, serve_fn fn, void *arg);
 struct server *server_start_raw(uint16_t port, serve_fn fn, void *arg); /* fn reads the body itself: body is NULL */
+struct server *server_start_unix(const char *path, serve_fn fn, void *arg); /* raw, too */
 uint16_t server_port(const struct server *s);
 unsigned server_connections(struct server *s);
 void server_stop(struct server *s); /* closes everything, joins all threads */

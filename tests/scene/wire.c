@@ -73,6 +73,29 @@ static bool keep_chunks(struct wire *x, int fd)
     return true;
 }
 
+static bool answer(struct served *rq)
+{
+    static const struct {
+        const char *path, *text;
+    } stalls[] = {
+        { "/silent", "" },
+        { "/stall-head", "HTTP/1.1 200 OK\r\nContent-" },
+        { "/stall-body", "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"half\":" },
+        { "/stall-events", "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n" },
+    };
+    size_t i;
+    char c;
+
+    for (i = 0; i < sizeof stalls / sizeof stalls[0]; i++)
+        if (strcmp(rq->target, stalls[i].path) == 0) {
+            send_text(rq->fd, stalls[i].text);
+            return recv(rq->fd, &c, 1, 0) > 0 && false;
+        }
+    if (strcmp(rq->target, "/vanish") == 0)
+        return false;
+    return send_answer(rq->fd, 200, "application/json", "{}") && strcmp(rq->target, "/once") != 0;
+}
+
 static bool serve(void *arg, struct served *rq)
 {
     struct wire *x = arg;
@@ -84,15 +107,30 @@ static bool serve(void *arg, struct served *rq)
     pthread_mutex_lock(&x->lock);
     x->requests++;
     pthread_mutex_unlock(&x->lock);
-    return send_answer(rq->fd, 200, "application/json", "{}");
+    return answer(rq);
 }
 
-struct wire *wire_start(void)
+static struct wire *create(void)
 {
     struct wire *x = calloc(1, sizeof *x);
 
     pthread_mutex_init(&x->lock, NULL);
+    return x;
+}
+
+struct wire *wire_start(void)
+{
+    struct wire *x = create();
+
     x->server = server_start_raw(0, serve, x);
+    return x;
+}
+
+struct wire *wire_start_unix(const char *path)
+{
+    struct wire *x = create();
+
+    x->server = server_start_unix(path, serve, x);
     return x;
 }
 
@@ -114,6 +152,16 @@ unsigned wire_requests(struct wire *x)
     n = x->requests;
     pthread_mutex_unlock(&x->lock);
     return n;
+}
+
+void wire_wait_requests(struct wire *x, unsigned n)
+{
+    double give_up = patience();
+
+    while (wire_requests(x) < n) {
+        ck_assert_msg(now_s() < give_up, "the model got %u of %u requests", wire_requests(x), n);
+        nap();
+    }
 }
 
 char *wire_take(struct wire *x)
