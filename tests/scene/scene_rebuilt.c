@@ -139,12 +139,13 @@ END_TEST
 START_TEST(odd_requests_sent_ahead_stay_apart)
 {
     int fd = client_connect(worker_port(w));
-    size_t i, n = sizeof odd / sizeof odd[0], sent = 0;
-    char all[8192] = "", *bytes, *at;
+    size_t i, n = sizeof odd / sizeof odd[0], sent = 0, len = 0;
+    char all[8192], *bytes, *at;
 
     for (i = 0; i < n; i++)
         if (!strstr(odd[i].in, "close")) {
-            strcat(all, odd[i].in);
+            len += (size_t)snprintf(all + len, sizeof all - len, "%s", odd[i].in);
+            ck_assert_uint_lt(len, sizeof all);
             sent++;
         }
     client_send(fd, all);
