@@ -35,14 +35,37 @@ static size_t count_of(const struct vwi_http1 *h, const char *wanted)
     return count;
 }
 
+static int digit_of(char c)
+{
+    static const char digits[] = "0123456789abcdef";
+    const char *at = c ? strchr(digits, c >= 'A' && c <= 'F' ? c + 32 : c) : NULL;
+
+    return at ? (int)(at - digits) : -1;
+}
+
+/* The name of the pair at the front, its escapes undone, as far as it fits: the longest that matters is shorter. */
+static size_t read_name(const char *at, const char *end, char out[16])
+{
+    size_t len = 0;
+
+    while (at < end && !strchr("=&; ", *at) && len < 16) {
+        bool escape = *at == '%' && end - at >= 3 && digit_of(at[1]) >= 0 && digit_of(at[2]) >= 0;
+
+        out[len++] = escape ? (char)(digit_of(at[1]) * 16 + digit_of(at[2])) : *at;
+        at += escape ? 3 : 1;
+    }
+    return len;
+}
+
 static void check_query(struct vwi_span target)
 {
     const char *at = memchr(target.p, '?', target.len), *end = target.p + target.len;
+    char name[16];
 
     while (at && ++at < end) {
-        size_t len = (size_t)(end - at);
+        size_t len = read_name(at, end, name);
 
-        if ((len >= 8 && memcmp(at, "api_key=", 8) == 0) || (len >= 11 && memcmp(at, "serverless_", 11) == 0))
+        if ((len == 7 && memcmp(name, "api_key", 7) == 0) || (len >= 11 && memcmp(name, "serverless_", 11) == 0))
             abort();
         at += strcspn(at, "&; "); /* what was read ends with the blank behind the target */
     }
