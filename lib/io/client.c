@@ -26,9 +26,9 @@ static const struct row {
 #define TO(state) VWI_BIT(VWI_CLIENT_##state)
     [VWI_CLIENT_IDLE] = { "idle", TO(HEAD) | TO(LINGER) | TO(CLOSED) },
     [VWI_CLIENT_HEAD] = { "head", TO(BODY) | TO(BUSY) | TO(LINGER) | TO(CLOSED) },
-    [VWI_CLIENT_BODY] = { "body", TO(BODY) | TO(BUSY) | TO(LINGER) | TO(CLOSED) },
+    [VWI_CLIENT_BODY] = { "body", TO(BODY) | TO(BUSY) | TO(BLOCKED) | TO(LINGER) | TO(CLOSED) },
     [VWI_CLIENT_BUSY] = { "busy", TO(BODY) | TO(BLOCKED) | TO(IDLE) | TO(HEAD) | TO(LINGER) | TO(CLOSED) },
-    [VWI_CLIENT_BLOCKED] = { "blocked", TO(BLOCKED) | TO(BUSY) | TO(CLOSED) },
+    [VWI_CLIENT_BLOCKED] = { "blocked", TO(BLOCKED) | TO(BUSY) | TO(IDLE) | TO(HEAD) | TO(LINGER) | TO(CLOSED) },
     [VWI_CLIENT_LINGER] = { "linger", TO(CLOSED) },
     [VWI_CLIENT_CLOSED] = { "closed", 0 },
 #undef TO
@@ -84,6 +84,8 @@ static void stop_reading(struct vwi_client *c)
 /* Nothing is to be read now: too much was sent ahead, or nobody has asked for (more of) the body. */
 static bool is_held_back(const struct vwi_client *c)
 {
+    if (c->tls && vwi_tls_link_owes(c->tls))
+        return true;
     if (c->http.state == VWI_HTTP1_DONE)
         return vwi_http1_ahead(&c->http) >= AHEAD_BYTES;
     return c->http.state == VWI_HTTP1_BODY && c->ex.phase != VWI_EXCHANGE_NONE &&
@@ -101,6 +103,9 @@ static void resume_reading(struct vwi_client *c)
         vwi_client_look_again(c);
 }
 
+/* Bytes of ours are waiting for the client to take some: there is a deadline for that. */
+static bool waits_for_the_kernel(const struct vwi_client *c) { return c->armed && vwi_client_backlog(c); }
+
 /* The deadline for a body runs only while it is being read. */
 void vwi_client_read_body(struct vwi_client *c)
 {
@@ -115,7 +120,7 @@ void vwi_client_read_body(struct vwi_client *c)
     if (receiving && c->state == VWI_CLIENT_BUSY && !c->http.tunnel)
         vwi_client_go(c, VWI_CLIENT_BODY);
     else if (!receiving && c->state == VWI_CLIENT_BODY)
-        vwi_client_go(c, VWI_CLIENT_BUSY);
+        vwi_client_go(c, waits_for_the_kernel(c) ? VWI_CLIENT_BLOCKED : VWI_CLIENT_BUSY);
     if (receiving && c->http.expects_continue)
         vwi_client_touch(c);
 }
@@ -141,6 +146,7 @@ void vwi_client_close(struct vwi_client *c)
 /* Our side is done; give the client a while to read the reply before a close could reset it away. */
 static void linger(struct vwi_client *c)
 {
+    c->id = (struct vwi_span){ NULL, 0 };
     vwi_http1_fini(&c->http); /* leaves nothing ahead */
     resume_reading(c);
     vwi_client_go(c, VWI_CLIENT_LINGER);
@@ -188,11 +194,23 @@ void vwi_client_end_exchange(struct vwi_client *c)
         ex.events->on_done(ex.user, !whole && !ex.cut);
 }
 
+/* A close would look like the end of a reply that ends by closing. */
+static void cut_visibly(struct vwi_client *c)
+{
+    bool ends_by_closing = c->ex.phase >= VWI_EXCHANGE_BEGUN && c->ex.left < 0 && !c->ex.chunked && !c->ex.mute;
+    bool whole = c->ex.phase == VWI_EXCHANGE_ENDED && !vwi_client_backlog(c);
+    struct linger now = { 1, 0 };
+
+    if (c->ex.cut ? c->ex.left < 0 && !c->ex.chunked : ends_by_closing && !whole && !c->http.tunnel)
+        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
 /* The rest of the body will not come. What the user has done so far is void, unless its reply is under way: then it is cut. */
 static void break_body(struct vwi_client *c, int status, const char *reason, const char *message)
 {
     bool begun = c->ex.phase != VWI_EXCHANGE_OPEN;
 
+    cut_visibly(c);
     c->lost = c->lost || begun;
     vwi_client_end_exchange(c);
     if (c->state == VWI_CLIENT_CLOSED)
@@ -206,12 +224,9 @@ static void break_body(struct vwi_client *c, int status, const char *reason, con
 /* The connection broke, or the user cut it. */
 static void break_off(struct vwi_client *c)
 {
-    struct linger now = { 1, 0 };
-
-    /* A close would look like the end of a reply that ends by closing. */
-    if (c->ex.cut && c->ex.left < 0 && !c->ex.chunked)
-        setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    cut_visibly(c);
     vwi_client_end_exchange(c);
+    c->lost = true; /* no farewell of TLS: it would make a part look like the whole (RFC 8446 6.1) */
     if (c->state != VWI_CLIENT_CLOSED)
         vwi_client_close(c);
 }
@@ -287,6 +302,8 @@ static bool step_exchange(struct vwi_client *c)
 static void hand_out(struct vwi_client *c)
 {
     vwi_client_go(c, VWI_CLIENT_BUSY);
+    if (waits_for_the_kernel(c)) /* with what was said before */
+        vwi_client_go(c, VWI_CLIENT_BLOCKED);
     c->ex.phase = VWI_EXCHANGE_OPEN;
     c->ex.keep_alive = c->http.keep_alive;
     vwi_client_name_request(c);
@@ -430,6 +447,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     vwi_loop_awake(c->front->loop);
     if (c->tls && !c->secure && !vwi_client_handshake(c))
         ; /* not yet */
+    else if (c->tls && vwi_tls_link_owes(c->tls))
+        stop_reading(c); /* OpenSSL may want to answer what it reads, in the middle of the record that it owes */
     else if (c->state == VWI_CLIENT_LINGER)
         discard(c);
     else
@@ -453,10 +472,12 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
         event_del(&c->wr);
         c->armed = false;
     }
-    if (c->state == VWI_CLIENT_BLOCKED && vwi_client_backlog(c) < before)
+    if (c->state == VWI_CLIENT_BLOCKED && (!c->armed || vwi_client_backlog(c) < before))
         vwi_client_go(c, c->armed ? VWI_CLIENT_BLOCKED : VWI_CLIENT_BUSY);
     if (c->state == VWI_CLIENT_BUSY)
         vwi_client_read_body(c);
+    if (c->tls)
+        resume_reading(c);
     if (c->ex.was_high && vwi_client_backlog(c) <= VWI_EXCHANGE_LOW_BYTES) {
         c->ex.was_high = false;
         c->ex.drained = c->ex.events && c->ex.events->on_drained && c->ex.phase == VWI_EXCHANGE_BEGUN;

@@ -287,7 +287,10 @@ static bool keep_rest(struct vwi_http1 *h)
 
 enum vwi_http1_state vwi_http1_next(struct vwi_http1 *h)
 {
-    if (h->state != VWI_HTTP1_DONE || !keep_rest(h))
+    if (h->state != VWI_HTTP1_DONE)
+        return h->state;
+    h->head_done = false; /* its fields are not of the next, even if that is refused at once */
+    if (!keep_rest(h))
         return h->state;
     if (h->row_cap > ROWS_KEPT) {
         vwi_free(h->rows);

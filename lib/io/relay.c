@@ -87,6 +87,7 @@ static void switch_protocol(struct vwi_relay *relay, const struct vwi_answer *an
     }
     relay->begun = relay->streamed = true;
     relay->held = false;
+    relay->traits = (struct vwi_answer_traits){ 0 }; /* nothing is added to what goes through */
     vwi_exchange_tunnel(relay->ex, t->p);
     vwi_text_fini(t);
     pump(relay);

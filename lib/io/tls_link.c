@@ -26,6 +26,7 @@ struct vwi_tls_link {
     bool drained; /* the kernel had no more at the last look */
     bool more;    /* ... but we have */
     bool ended;   /* the peer has said so */
+    bool owes;    /* a record is with the kernel in part */
     bool broken;
     const char *problem;
 };
@@ -236,6 +237,7 @@ ssize_t vwi_tls_link_recv(struct vwi_tls_link *link, void *buf, size_t len)
 }
 
 bool vwi_tls_link_more(const struct vwi_tls_link *link) { return link->more; }
+bool vwi_tls_link_owes(const struct vwi_tls_link *link) { return link->owes; }
 
 /* The next record's worth of parts from `done` on, copied together only where it comes from several. */
 static size_t gather(const struct vwi_tls_link *link, const struct iovec *parts, int count, size_t done, const char **ret)
@@ -274,7 +276,8 @@ ssize_t vwi_tls_link_send(struct vwi_tls_link *link, const struct iovec *parts, 
     while (!link->broken && (len = gather(link, parts, count, done, &from)) > 0) {
         ERR_clear_error();
         n = 0;
-        if (SSL_write_ex(link->ssl, from, len, &n) != 1) {
+        link->owes = SSL_write_ex(link->ssl, from, len, &n) != 1;
+        if (link->owes) {
             if (ask_why(link, 0) == SSL_ERROR_WANT_WRITE)
                 break;
             link->broken = true; /* wants to read: we do not renegotiate */

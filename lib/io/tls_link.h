@@ -34,6 +34,7 @@ const char *vwi_tls_link_problem(const struct vwi_tls_link *link); /* why it is 
 ssize_t vwi_tls_link_recv(struct vwi_tls_link *link, void *buf, size_t len);
 ssize_t vwi_tls_link_send(struct vwi_tls_link *link, const struct iovec *parts, int count);
 bool vwi_tls_link_more(const struct vwi_tls_link *link); /* recv again without being told by the kernel */
+bool vwi_tls_link_owes(const struct vwi_tls_link *link); /* a record went out in part: send before anything else is received */
 
 /* Tells the peer that no more will come (close_notify). False: the socket takes nothing now, try again. */
 bool vwi_tls_link_end(struct vwi_tls_link *link);

@@ -130,7 +130,7 @@ static void succeed(struct vwi_lease *l, bool reusable)
 {
     struct vwi_upstream *up = l->up;
 
-    if (reusable && written_in_full(l)) {
+    if (reusable && !l->unwanted && written_in_full(l)) { /* else the model may still wait for the rest of the body */
         vwi_pool_give(l->conn, vwi_mono_ms());
         l->conn = NULL;
         tick_at_least(up, SLOW_TICK_MS);
@@ -475,7 +475,7 @@ void vwi_lease_finish(struct vwi_lease *l)
     if (l->finished || l->state == FAILED || l->state == OVER)
         return;
     l->finished = true;
-    if (!l->chunked)
+    if (!l->chunked || l->unwanted) /* what was left out must not look like the whole */
         return;
     vwi_text_add(&l->out, "0\r\n\r\n", 5);
     push(l, idle);
@@ -508,7 +508,7 @@ static void check_deadlines(struct vwi_lease *l, int64_t now)
         waits = !l->heard || vwi_http1_answer_interim(l->conn->answer);
         if (waits && written_in_full(l) && passed(l->written_ms, limits->first_byte, now))
             fail(l, VWI_UPSTREAM_TIMEOUT, "no first byte within %g s", (double)limits->first_byte / 1000);
-        else if ((!waits || unsent(l)) && passed(l->moved_ms, limits->idle, now))
+        else if ((written_in_full(l) ? !waits : unsent(l) > 0) && passed(l->moved_ms, limits->idle, now))
             fail(l, VWI_UPSTREAM_TIMEOUT, "no byte for %g s", (double)limits->idle / 1000);
     }
 }

@@ -65,7 +65,8 @@ void vwi_upstream_destroy(struct vwi_upstream *up); /* no lease may be left */
 struct vwi_loop *vwi_upstream_loop(const struct vwi_upstream *up);
 /* NULL only when out of memory. No event is ever delivered from inside this call. events: copied.
  * Timeouts are kept to a tenth of a second. first_byte counts from the moment the request was written in full; idle is the
- * longest gap between bytes of the answer (not while paused), or in which the model takes no byte of the request. */
+ * longest gap between bytes of the answer (not while paused, nor while the user owes the rest of a streamed body), or in which the
+ * model takes no byte of the request. */
 struct vwi_lease *vwi_upstream_send(struct vwi_upstream *up, const struct vwi_upstream_request *request,
                                     const struct vwi_lease_events *events, void *arg);
 /* Stop reading the model. What was read already is still delivered (up to 64 KiB); a FIN or RST is noticed at resume. */

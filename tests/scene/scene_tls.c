@@ -35,7 +35,7 @@ static void setup(void)
     snprintf(key, sizeof key, "%s/instance.key", dir);
     cert_write_pair(cert, key, "first", 30);
     m = model_start();
-    w = start(m, "'timeouts': {'clientHeader': 1},");
+    w = start(m, "'timeouts': {'clientHeader': 3},");
 }
 
 static void teardown(void)
