@@ -139,17 +139,25 @@ vw_err vwi_csr_check(struct vwi_span cert_pem, struct vwi_span key_pem, vw_error
 {
     EVP_PKEY *key = read_key(key_pem, why);
     BIO *bio = cert_pem.p && cert_pem.len && cert_pem.len <= INT_MAX ? BIO_new_mem_buf(cert_pem.p, (int)cert_pem.len) : NULL;
-    X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, no_passphrase, NULL) : NULL;
+    X509 *cert = bio ? PEM_read_bio_X509(bio, NULL, no_passphrase, NULL) : NULL, *issuer;
     vw_err err = VW_E_PARSE;
 
     if (!key)
         goto out;
-    if (!cert)
+    if (!cert) {
         vwi_fail(why, err, "no certificate in PEM form");
-    else if (X509_check_private_key(cert, key) != 1)
+        goto out;
+    }
+    if (X509_check_private_key(cert, key) != 1) {
         vwi_fail(why, err, "a certificate of another key");
-    else
+        goto out;
+    }
+    while ((issuer = PEM_read_bio_X509(bio, NULL, no_passphrase, NULL)) != NULL) /* what follows is kept and served, too */
+        X509_free(issuer);
+    if (ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE)
         err = VW_OK;
+    else
+        vwi_fail(why, err, "a certificate with something after it that is none");
 out:
     ERR_clear_error();
     X509_free(cert);

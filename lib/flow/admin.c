@@ -54,8 +54,7 @@ void vwi_admin_destroy(struct vwi_admin *admin) { vwi_free(admin); }
 void vwi_admin_turn(struct vwi_admin *admin, double cpu_s, double wall_s)
 {
     vwi_histogram_observe(&admin->turns, cpu_s);
-    if (wall_s > admin->stall.now)
-        vwi_peak_observe(&admin->stall, wall_s, vwi_mono_us());
+    vwi_peak_observe(&admin->stall, wall_s, vwi_mono_us());
 }
 
 static void reply_text(struct vwi_exchange *ex, int status, const char *type, struct vwi_text *body)

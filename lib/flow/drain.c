@@ -68,6 +68,7 @@ void vwi_drain_begin(struct vwi_drain *drain)
     vwi_log_info(desk->log, "draining: %zu requests in flight, %zu of them queued, at most %g s", vwi_ledger_in_flight(desk->ledger),
                  vwi_queue_waiting(desk->queue), drain->limit_s);
     begin(drain);
+    vwi_desk_refuse_unjudged(desk);
     if (vwi_desk_idle(desk))
         finish(drain, FLUSH_LIMIT_MS);
     else

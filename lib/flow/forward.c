@@ -36,7 +36,7 @@ static const struct row {
 
 static bool same(struct vwi_span a, struct vwi_span b) { return a.len == b.len && strncasecmp(a.p, b.p, a.len) == 0; }
 
-static enum fate fate_of(struct vwi_span name)
+static enum fate find_fate(struct vwi_span name)
 {
     size_t i;
 
@@ -44,6 +44,21 @@ static enum fate fate_of(struct vwi_span name)
         if (same(rows[i].name, name))
             return rows[i].fate;
     return PASSED;
+}
+
+/* Servers behind CGI's naming (RFC 3875 4.1.18) cannot tell "_" from "-": what only looks like a name of the table goes no further. */
+static enum fate fate_of(struct vwi_span name)
+{
+    char dashed[32];
+    size_t i;
+
+    if (!memchr(name.p, '_', name.len))
+        return find_fate(name);
+    if (name.len > sizeof dashed)
+        return PASSED;
+    for (i = 0; i < name.len; i++)
+        dashed[i] = (char)(name.p[i] == '_' ? '-' : name.p[i]);
+    return find_fate((struct vwi_span){ dashed, name.len }) == PASSED ? PASSED : DROPPED;
 }
 
 /* Headers that Connection names, hop by hop too. Bounded, since each is held against every header: who names more gets the first. */

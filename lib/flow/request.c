@@ -484,6 +484,19 @@ void vwi_desk_fini(struct vwi_desk *desk)
 
 bool vwi_desk_idle(const struct vwi_desk *desk) { return vwi_list_empty(&desk->own.requests); }
 
+void vwi_desk_refuse_unjudged(struct vwi_desk *desk)
+{
+    struct vwi_list *node, *next;
+
+    for (node = desk->own.requests.next; node != &desk->own.requests; node = next) {
+        struct vwi_request *rq = VWI_CONTAINER(node, struct vwi_request, node);
+
+        next = node->next;
+        if (rq->state == VWI_REQUEST_JUDGING)
+            vwi_judge_refuse(rq, VWI_REASON_DRAINING, NULL);
+    }
+}
+
 void vwi_desk_cut(struct vwi_desk *desk)
 {
     struct vwi_list *node, *next;

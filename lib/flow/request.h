@@ -61,6 +61,7 @@ void vwi_desk_fini(struct vwi_desk *desk); /* requests are over by then: destroy
 bool vwi_desk_idle(const struct vwi_desk *desk);
 /* Cut what is left: model connections closed, booked as errored, clients get 503 draining where no answer was begun. From then on
  * nothing is started any more, control handlers included. */
+void vwi_desk_refuse_unjudged(struct vwi_desk *desk); /* whose bodies are still to come: 503, none of them was counted */
 void vwi_desk_cut(struct vwi_desk *desk);
 
 void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex);

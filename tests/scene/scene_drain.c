@@ -194,6 +194,23 @@ START_TEST(a_client_that_sends_its_head_at_the_end_is_told)
 }
 END_TEST
 
+/* It was not accepted yet, so nothing is lost, and its client knows at once to go elsewhere. */
+START_TEST(a_request_whose_body_is_still_to_come_does_not_hold_a_drain_up)
+{
+    int fd = client_connect(worker_port(w));
+    char seen[200];
+
+    client_send(fd, "POST /ok HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n");
+    client_read_until(fd, "100 Continue\r\n\r\n", seen, sizeof seen); /* its head was judged, and it is being read */
+    client_send(fd, "{\"auth_data\": {");
+    drain();
+    end(fd, 503);
+    worker_wait_logged(w, "stopped");
+    ck_assert(!worker_logged(w, "within drainTimeout"));
+    ck_assert_int_eq(worker_finish(w), VW_OK);
+}
+END_TEST
+
 Suite *drain_suite(void);
 
 Suite *drain_suite(void)
@@ -202,6 +219,7 @@ Suite *drain_suite(void)
     TCase *tc = tcase_create("drain");
 
     tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_add_test(tc, a_request_whose_body_is_still_to_come_does_not_hold_a_drain_up);
     tcase_add_test(tc, a_report_follows_the_first_one_even_if_nothing_happens);
     tcase_add_test(tc, deletions_go_out_one_by_one_while_others_still_run);
     tcase_add_test(tc, a_line_that_rests_is_woken_for_the_last_words);

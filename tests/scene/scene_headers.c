@@ -49,9 +49,9 @@ START_TEST(a_plain_request_goes_on_without_what_is_meant_for_us)
     expect_raw(client_call(worker_port(w), "POST", "/m/head?api_key=k&n=1",
                            "user-agent: me/1\r\nX-Request-Id: r-1\r\nAuthorization: Bearer hush\r\nX-Vast-Auth: hush\r\nX-Vast-Session: s\r\n"
                            "Proxy-Authorization: Basic aHVzaA==\r\nConnection: X-Hop, te\r\nX-Hop: 1\r\nTE: trailers\r\nKeep-Alive: timeout=5\r\n"
-                           "Upgrade: h2c\r\nTrailer: x\r\nExpect: 100-continue\r\nX-Forwarded-Proto: https\r\nAccept-Encoding: gzip\r\n" TRACE
+                           "Upgrade: h2c\r\nTrailer: x\r\nContent_Length: 9\r\nX_FORWARDED_FOR: 1.2.3.4\r\nAuthorization_: kept\r\nExpect: 100-continue\r\nX-Forwarded-Proto: https\r\nAccept-Encoding: gzip\r\n" TRACE
                            "tracestate: a=b\r\nX-Two: 1\r\nX-Two: 2\r\nContent-Type: text/plain\r\n", "abc"),
-               "POST /head?n=1", "user-agent: me/1\r\nAccept-Encoding: gzip\r\n" TRACE "tracestate: a=b\r\nX-Two: 1\r\nX-Two: 2\r\n"
+               "POST /head?n=1", "user-agent: me/1\r\nAuthorization_: kept\r\nAccept-Encoding: gzip\r\n" TRACE "tracestate: a=b\r\nX-Two: 1\r\nX-Two: 2\r\n"
                "Content-Type: text/plain\r\nX-Forwarded-For: 127.0.0.1\r\nX-Forwarded-Proto: http\r\nX-Request-Id: r-1\r\nContent-Length: 3\r\n\r\n");
     ck_assert_int_eq(worker_finish(w), VW_OK);
 }

@@ -112,6 +112,10 @@ START_TEST(only_a_certificate_of_the_key_is_taken)
     expect_refused("{\"error\": \"no\"}", &key, "no certificate in PEM form");
     expect_refused("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", &key, "no certificate in PEM form");
     expect_refused(right.p, &none, "no private key in PEM form without a passphrase");
+    vwi_text_add(&right, wrong.p, wrong.len); /* an issuer behind it */
+    ck_assert_int_eq(vwi_csr_check(span_of(&right), span_of(&key), &why), VW_OK);
+    right.p[right.len -= 60] = '\0'; /* which was cut */
+    expect_refused(right.p, &key, "a certificate with something after it that is none");
     ck_assert_int_eq(vwi_csr_write(span_of(&right), &none, &why), VW_E_PARSE);
     EVP_PKEY_free(own);
     EVP_PKEY_free(other);
