@@ -5,7 +5,6 @@
 #include "io/tls.h"
 
 #include <string.h>
-#include <sys/stat.h>
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -23,17 +22,8 @@
 #define MAX_CHAIN 16
 #define CIPHERS "ECDHE+AESGCM:ECDHE+CHACHA20" /* of TLS 1.2; those of 1.3 are all good */
 
-/* What changes about a file when it is written or replaced. */
-struct stamp {
-    struct timespec mtime;
-    off_t size;
-    ino_t inode;
-    dev_t device;
-    bool there;
-};
-
 struct pair {
-    struct stamp cert, key;
+    struct vwi_file_stamp cert, key;
 };
 
 struct keeper {
@@ -47,35 +37,15 @@ struct keeper {
 
 static struct keeper *of(struct vwi_tls *tls) { return (struct keeper *)(void *)tls; } /* its first member */
 
-static void take_stamp(const char *path, struct stamp *ret)
-{
-    struct stat st;
-
-    memset(ret, 0, sizeof *ret);
-    if (stat(path, &st) != 0)
-        return;
-    ret->mtime = st.st_mtim;
-    ret->size = st.st_size;
-    ret->inode = st.st_ino;
-    ret->device = st.st_dev;
-    ret->there = true;
-}
-
-static bool same_stamp(const struct stamp *a, const struct stamp *b)
-{
-    return a->there == b->there && a->mtime.tv_sec == b->mtime.tv_sec && a->mtime.tv_nsec == b->mtime.tv_nsec && a->size == b->size &&
-           a->inode == b->inode && a->device == b->device;
-}
-
 static bool same_pair(const struct pair *a, const struct pair *b)
 {
-    return same_stamp(&a->cert, &b->cert) && same_stamp(&a->key, &b->key);
+    return vwi_file_same_stamp(&a->cert, &b->cert) && vwi_file_same_stamp(&a->key, &b->key);
 }
 
 static void take_stamps(const struct keeper *keeper, struct pair *ret)
 {
-    take_stamp(keeper->cert_file, &ret->cert);
-    take_stamp(keeper->key_file, &ret->key);
+    vwi_file_take_stamp(keeper->cert_file, &ret->cert);
+    vwi_file_take_stamp(keeper->key_file, &ret->key);
 }
 
 /* ---- loading ---- */
