@@ -20,6 +20,7 @@
 #include "io/pool.h"
 
 #define READ_BYTES (64u * 1024)
+#define WRITE_BYTES (256u * 1024) /* of one long body, per turn: the kernel would take megabytes at once, and others wait meanwhile */
 #define READS_A_TURN 4   /* then the other connections get theirs */
 #define TICK_MS 100      /* while a lease has a deadline */
 #define SLOW_TICK_MS 1000 /* while there are only idle connections */
@@ -186,7 +187,7 @@ static void advance(struct vwi_lease *l, size_t n)
 static bool write_request(struct vwi_lease *l)
 {
     struct vwi_pool_conn *conn = l->conn;
-    size_t body_done = l->written > l->head_len ? (size_t)l->written - l->head_len : 0;
+    size_t body_done = l->written > l->head_len ? (size_t)l->written - l->head_len : 0, body_left = l->body.len - body_done;
     struct iovec iov[3];
     struct msghdr msg = { .msg_iov = iov };
     bool broken;
@@ -194,7 +195,7 @@ static bool write_request(struct vwi_lease *l)
 
     if (l->written < l->head_len)
         add_part(&msg, l->head + l->written, l->head_len - (size_t)l->written);
-    add_part(&msg, l->body.p + body_done, l->body.len - body_done);
+    add_part(&msg, l->body.p + body_done, body_left < WRITE_BYTES ? body_left : WRITE_BYTES); /* a streamed one has none here */
     add_part(&msg, l->out.p + l->out_at, l->out.len - l->out_at);
     do
         n = sendmsg(conn->fd, &msg, MSG_NOSIGNAL);

@@ -85,7 +85,7 @@ def send_large(url, body, over, sent):
     while not over.wait(0.1):
         status, _ = fetch(url + "/v1/embeddings", body)
         if status != 200:
-            raise Failure(f"the worker answered a request of {len(body)} bytes with {status}")
+            raise Failure(f"{url} answered a request of {len(body)} bytes with {status}")
         sent.append(status)
 
 
@@ -94,33 +94,42 @@ def long_turns(text):
     return int(count - metric(text, 'vastworker_loop_turn_cpu_seconds_bucket{le="0.01"}'))
 
 
+def measure_beside(stage, url, large, seconds):
+    """Small requests alone, then beside large ones: what wrk saw of each, and how many large ones there were."""
+    over, sent = threading.Event(), []
+    thread = threading.Thread(target=send_large, args=(url, large, over, sent))
+    alone = wrk(stage, url, 16, seconds, pause_ms=10)
+    thread.start()
+    beside = wrk(stage, url, 16, seconds, pause_ms=10)
+    over.set()
+    thread.join()
+    if not sent:
+        raise Failure("no large request was answered")
+    return alone["p50"], alone["p99"], beside["p50"], beside["p99"], len(sent)
+
+
 def run_mixed(args, row):
     """Small requests that think 10 ms in between, so that the machine is not full; with and without large ones beside them."""
-    p50, p99, sent = {False: [], True: []}, {False: [], True: []}, []
     with Stage() as stage:
         backend, sink = stage.server("backend"), stage.server("sink")
         make_keys(stage)
         _, url, _ = start_worker(stage, args.worker, backend, sink)
+        _, peer_url = start_nginx(stage, backend, location="proxy_request_buffering off;")
         small = make_envelope(stage, url)
         stage.write("body.json", small)
         large = make_large(small)
-        for turn in range(2 * args.rounds):
-            over, beside = threading.Event(), turn % 2 == 1
-            thread = threading.Thread(target=send_large, args=(url, large, over, sent))
-            if beside:
-                thread.start()
-            result = wrk(stage, url, 16, args.seconds, pause_ms=10)
-            over.set()
-            if beside:
-                thread.join()
-            p50[beside].append(result["p50"])
-            p99[beside].append(result["p99"])
+        who = (("nginx", peer_url), ("vastworker-run", url))
+        seen = {name: [] for name, _ in who}
+        for turn in range(args.rounds):
+            for name, one in who if turn % 2 == 0 else who[::-1]:
+                seen[name].append(measure_beside(stage, one, large, args.seconds))
         told = fetch(url + "/metrics")[1].decode()
-    if len(sent) < args.rounds:
-        raise Failure("hardly any large request was answered")
-    alone, with_large = statistics.median(p99[False]), statistics.median(p99[True])
-    stall = metric(told, "vastworker_loop_stall_seconds") * 1000
-    row(f"small beside large:  p50 {statistics.median(p50[False]):.0f} us and p99 {alone:.0f} us alone; {statistics.median(p50[True]):.0f} and "
-        f"{with_large:.0f} us beside an envelope of 10 MiB every 100 ms ({len(sent)} of them)")
-    row(f"                     turns of the loop over 10 ms of CPU: {long_turns(told)}; longest on the wall {stall:.1f} ms")
-    return f"small requests' p99 beside 10 MiB envelopes {with_large / alone:.2f} of without (goal 2), {long_turns(told)} turns over 10 ms of CPU (goal 0)"
+    row(f"{'10 MiB every 100 ms':<28}{'p50 alone':>11}{'p99 alone':>11}{'p50 beside':>12}{'p99 beside, us':>16}")
+    medians = {name: [statistics.median(column) for column in zip(*rows)] for name, rows in seen.items()}
+    for name, _ in who:
+        row(f"{'':>11} {name:<16}" + "{:>11.0f}{:>11.0f}{:>12.0f}{:>16.0f}".format(*medians[name][:4]))
+    row(f"                     turns of the loop over 10 ms of CPU: {long_turns(told)}; the longest took "
+        f"{metric(told, 'vastworker_loop_stall_seconds') * 1000:.1f} ms on the wall")
+    ours, theirs = (medians[name][3] / medians[name][1] for name in ("vastworker-run", "nginx"))
+    return (f"small requests' p99 beside 10 MiB envelopes {ours:.1f} of alone (goal 2; nginx {theirs:.1f}), "
+            f"{long_turns(told)} turns over 10 ms of CPU (goal 0)")
