@@ -91,6 +91,14 @@ bool vwi_text_add_json(struct vwi_text *t, const char *p, size_t len)
     return vwi_text_add(t, "\"", 1);
 }
 
+bool vwi_text_add_field(struct vwi_text *t, struct vwi_span name, struct vwi_span value)
+{
+    vwi_text_add(t, name.p, name.len);
+    vwi_text_add(t, ": ", 2);
+    vwi_text_add(t, value.p, value.len);
+    return vwi_text_add(t, "\r\n", 2);
+}
+
 void vwi_text_clear(struct vwi_text *t)
 {
     t->len = 0;
@@ -108,4 +116,30 @@ void vwi_text_fini(struct vwi_text *t)
 bool vwi_span_is_nocase(struct vwi_span s, const char *text)
 {
     return s.len == strlen(text) && strncasecmp(s.p, text, s.len) == 0;
+}
+
+bool vwi_span_same_nocase(struct vwi_span a, struct vwi_span b) { return a.len == b.len && strncasecmp(a.p, b.p, a.len) == 0; }
+
+static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
+
+bool vwi_span_next(struct vwi_span *rest, char separator, struct vwi_span *ret)
+{
+    struct vwi_span piece = *rest;
+    const char *stop;
+
+    if (!rest->p)
+        return false;
+    stop = piece.len ? memchr(piece.p, separator, piece.len) : NULL;
+    if (stop) {
+        piece.len = (size_t)(stop - piece.p);
+        *rest = (struct vwi_span){ stop + 1, rest->len - piece.len - 1 };
+    } else {
+        *rest = (struct vwi_span){ NULL, 0 };
+    }
+    while (piece.len && is_blank(piece.p[0]))
+        piece.p++, piece.len--;
+    while (piece.len && is_blank(piece.p[piece.len - 1]))
+        piece.len--;
+    *ret = piece;
+    return true;
 }

@@ -40,10 +40,14 @@ bool vwi_text_add_integer(struct vwi_text *t, long long v); /* what %lld writes,
 bool vwi_text_addf(struct vwi_text *t, const char *fmt, ...) VW_PRINTF(2, 3);
 /* Adds a JSON string with its quotes; bytes are taken as UTF-8, controls are escaped. */
 bool vwi_text_add_json(struct vwi_text *t, const char *p, size_t len);
+bool vwi_text_add_field(struct vwi_text *t, struct vwi_span name, struct vwi_span value); /* a line of an HTTP head */
 void vwi_text_clear(struct vwi_text *t); /* keeps the memory */
 void vwi_text_fini(struct vwi_text *t);
 
 static inline bool vwi_span_is(struct vwi_span s, const char *text) { return s.len == strlen(text) && memcmp(s.p, text, s.len) == 0; }
 bool vwi_span_is_nocase(struct vwi_span s, const char *text); /* ASCII case folded */
+bool vwi_span_same_nocase(struct vwi_span a, struct vwi_span b);
+/* The next piece of a list, white space at both ends taken off; *rest goes on behind its separator. False at the end of the list. */
+bool vwi_span_next(struct vwi_span *rest, char separator, struct vwi_span *ret);
 
 #endif

@@ -74,31 +74,6 @@ static bool make_room(struct vwi_bearer *bearer, size_t count)
     return true;
 }
 
-static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
-
-/* The next piece, trimmed. False at the end of the text. */
-static bool next_piece(struct vwi_span *rest, char separator, struct vwi_span *ret)
-{
-    const char *stop;
-    struct vwi_span piece = *rest;
-
-    if (!rest->p)
-        return false;
-    stop = piece.len ? memchr(piece.p, separator, piece.len) : NULL;
-    if (stop) {
-        piece.len = (size_t)(stop - piece.p);
-        *rest = (struct vwi_span){ stop + 1, rest->len - piece.len - 1 };
-    } else {
-        *rest = (struct vwi_span){ NULL, 0 };
-    }
-    while (piece.len && is_blank(piece.p[0]))
-        piece.p++, piece.len--;
-    while (piece.len && is_blank(piece.p[piece.len - 1]))
-        piece.len--;
-    *ret = piece;
-    return true;
-}
-
 static bool is_key(struct vwi_span piece)
 {
     size_t i;
@@ -116,7 +91,7 @@ static vw_err count_keys(struct vwi_span text, char separator, size_t *ret, vw_e
     struct vwi_span piece;
     size_t number = 0, count = 0;
 
-    while (next_piece(&text, separator, &piece)) {
+    while (vwi_span_next(&text, separator, &piece)) {
         number++;
         if (is_skipped(piece))
             continue;
@@ -141,7 +116,7 @@ vw_err vwi_bearer_add(struct vwi_bearer *bearer, struct vwi_span text, char sepa
         return vwi_fail(why, VW_E_PARSE, "more than %d keys", VWI_BEARER_KEYS_MAX);
     if (!make_room(bearer, count))
         return vwi_fail(why, VW_E_NOMEM, "bearer keys: out of memory");
-    while (next_piece(&text, separator, &piece)) {
+    while (vwi_span_next(&text, separator, &piece)) {
         if (is_skipped(piece))
             continue;
         if (!digest(bearer, piece, bearer->digests[bearer->count + added]))

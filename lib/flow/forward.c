@@ -1,7 +1,6 @@
 #include "flow/forward.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/vwi.h"
 #include "core/route.h"
@@ -34,14 +33,12 @@ static const struct row {
 };
 #undef ROW
 
-static bool same(struct vwi_span a, struct vwi_span b) { return a.len == b.len && strncasecmp(a.p, b.p, a.len) == 0; }
-
 static enum fate find_fate(struct vwi_span name)
 {
     size_t i;
 
     for (i = 0; i < VWI_ARRAY_LEN(rows); i++)
-        if (same(rows[i].name, name))
+        if (vwi_span_same_nocase(rows[i].name, name))
             return rows[i].fate;
     return PASSED;
 }
@@ -71,21 +68,11 @@ struct named {
 
 static void add_named(struct named *named, struct vwi_span list)
 {
-    size_t at = 0;
+    struct vwi_span name;
 
-    while (at < list.len && named->count < NAMED_MAX) {
-        const char *start = list.p + at;
-        const char *comma = memchr(start, ',', list.len - at);
-        size_t len = comma ? (size_t)(comma - start) : list.len - at;
-
-        at += len + 1;
-        while (len && (*start == ' ' || *start == '\t'))
-            start++, len--;
-        while (len && (start[len - 1] == ' ' || start[len - 1] == '\t'))
-            len--;
-        if (len && !vwi_span_is_nocase((struct vwi_span){ start, len }, "keep-alive"))
-            named->names[named->count++] = (struct vwi_span){ start, len };
-    }
+    while (named->count < NAMED_MAX && vwi_span_next(&list, ',', &name))
+        if (name.len && !vwi_span_is_nocase(name, "keep-alive"))
+            named->names[named->count++] = name;
 }
 
 /* Connection may be there more than once. */
@@ -106,17 +93,9 @@ static bool is_named(const struct named *named, struct vwi_span name)
     size_t i;
 
     for (i = 0; i < named->count; i++)
-        if (same(named->names[i], name))
+        if (vwi_span_same_nocase(named->names[i], name))
             return true;
     return false;
-}
-
-static void add_line(struct vwi_text *out, struct vwi_span name, struct vwi_span value)
-{
-    vwi_text_add(out, name.p, name.len);
-    vwi_text_add(out, ": ", 2);
-    vwi_text_add(out, value.p, value.len);
-    vwi_text_add(out, "\r\n", 2);
 }
 
 /* Whom the request came from, in the order it came: what the client says, then the client. */
@@ -146,7 +125,7 @@ static void add_own(struct vwi_text *out, const struct vwi_exchange *ex, bool li
     vwi_text_adds(out, vwi_exchange_is_tls(ex) ? "https" : "http");
     vwi_text_add(out, "\r\n", 2);
     if (id.len)
-        add_line(out, (struct vwi_span){ "X-Request-Id", 12 }, id);
+        vwi_text_add_field(out, (struct vwi_span){ "X-Request-Id", 12 }, id);
 }
 
 static void write_headers(struct vwi_text *out, const struct vwi_exchange *ex, const struct vwi_handler_conf *handler, bool envelope)
@@ -170,7 +149,7 @@ static void write_headers(struct vwi_text *out, const struct vwi_exchange *ex, c
         if (fate == CODED && !handler->heartbeat.enabled)
             fate = PASSED;
         if ((fate == TRACED || (fate == PASSED && !envelope)) && !is_named(&named, name))
-            add_line(out, name, value);
+            vwi_text_add_field(out, name, value);
     }
     if (envelope)
         vwi_text_adds(out, "Content-Type: application/json\r\nAccept: */*\r\n");

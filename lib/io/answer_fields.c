@@ -22,36 +22,23 @@ static const struct row {
 static const struct vwi_span connection = { "Connection", 10 };
 #undef ROW
 
-static bool same(struct vwi_span a, struct vwi_span b) { return a.len == b.len && strncasecmp(a.p, b.p, a.len) == 0; }
-
 static enum fate fate_of(struct vwi_span name)
 {
     size_t i;
 
     for (i = 0; i < VWI_ARRAY_LEN(rows) && rows[i].name.len <= name.len; i++)
-        if (same(name, rows[i].name))
+        if (vwi_span_same_nocase(name, rows[i].name))
             return rows[i].fate;
     return PASSED;
 }
 
 static bool lists(struct vwi_span list, struct vwi_span name)
 {
-    size_t from = 0, to;
+    struct vwi_span token;
 
-    while (from < list.len) {
-        struct vwi_span token;
-
-        for (to = from; to < list.len && list.p[to] != ','; to++)
-            ;
-        token = (struct vwi_span){ list.p + from, to - from };
-        while (token.len && (token.p[0] == ' ' || token.p[0] == '\t'))
-            token.p++, token.len--;
-        while (token.len && (token.p[token.len - 1] == ' ' || token.p[token.len - 1] == '\t'))
-            token.len--;
-        if (same(token, name))
+    while (vwi_span_next(&list, ',', &token))
+        if (vwi_span_same_nocase(token, name))
             return true;
-        from = to + 1;
-    }
     return false;
 }
 
@@ -60,7 +47,7 @@ static bool is_named_by_connection(const struct vwi_answer *answer, struct vwi_s
     size_t i;
 
     for (i = 0; i < answer->header_count; i++)
-        if (same(answer->names[i], connection) && lists(answer->values[i], name))
+        if (vwi_span_same_nocase(answer->names[i], connection) && lists(answer->values[i], name))
             return true;
     return false;
 }
@@ -125,14 +112,6 @@ void vwi_answer_traits(const struct vwi_answer *answer, struct vwi_answer_traits
     }
 }
 
-static void add_line(struct vwi_text *t, struct vwi_span name, struct vwi_span value)
-{
-    vwi_text_add(t, name.p, name.len);
-    vwi_text_add(t, ": ", 2);
-    vwi_text_add(t, value.p, value.len);
-    vwi_text_add(t, "\r\n", 2);
-}
-
 /* Room for all of them; also: does Connection list fields? */
 static bool reserve(struct vwi_text *t, const struct vwi_answer *answer)
 {
@@ -143,7 +122,7 @@ static bool reserve(struct vwi_text *t, const struct vwi_answer *answer)
         struct vwi_span value = answer->values[i];
 
         need += answer->names[i].len + value.len + 4;
-        if (same(answer->names[i], connection))
+        if (vwi_span_same_nocase(answer->names[i], connection))
             listed = listed || !(vwi_span_is_nocase(value, "keep-alive") || vwi_span_is_nocase(value, "close"));
     }
     vwi_text_reserve(t, need);
@@ -164,7 +143,7 @@ bool vwi_answer_fields_head(struct vwi_text *t, const struct vwi_answer *answer,
             continue;
         if (fate != PASSED)
             note(&traits, fate, answer->values[i]);
-        add_line(t, name, answer->values[i]);
+        vwi_text_add_field(t, name, answer->values[i]);
     }
     *ret_traits = traits;
     return t->len ? !t->failed : vwi_text_add(t, "", 0); /* a text even where nothing is passed on */
@@ -192,7 +171,7 @@ bool vwi_answer_fields_trailers(struct vwi_text *t, const struct vwi_answer *tra
 
     for (i = 0; i < trailers->header_count && t->len <= VWI_TRAILERS_BYTES; i++)
         if (!is_late(trailers->names[i]))
-            add_line(t, trailers->names[i], trailers->values[i]);
+            vwi_text_add_field(t, trailers->names[i], trailers->values[i]);
     if (t->len > VWI_TRAILERS_BYTES)
         vwi_text_clear(t);
     return !t->failed;

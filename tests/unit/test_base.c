@@ -102,6 +102,22 @@ START_TEST(spans_compare_exactly_or_without_case)
 }
 END_TEST
 
+START_TEST(spans_of_a_list_come_one_by_one_and_trimmed)
+{
+    static const char *const expected[] = { "a", "", "b c", "" };
+    struct vwi_span rest = { " a ,,\tb c\r\n,", 12 }, piece;
+    size_t i;
+
+    for (i = 0; i < VWI_ARRAY_LEN(expected); i++) {
+        ck_assert(vwi_span_next(&rest, ',', &piece));
+        ck_assert(vwi_span_is(piece, expected[i]));
+    }
+    ck_assert(!vwi_span_next(&rest, ',', &piece));
+    rest = (struct vwi_span){ NULL, 0 };
+    ck_assert(!vwi_span_next(&rest, ',', &piece));
+}
+END_TEST
+
 START_TEST(list_keeps_the_order_of_adding)
 {
     struct vwi_list head, a, b;
@@ -135,6 +151,7 @@ Suite *base_suite(void)
     tcase_add_test(tc, text_formats_into_what_room_there_is);
     tcase_add_test(tc, text_remembers_a_failed_growth);
     tcase_add_test(tc, spans_compare_exactly_or_without_case);
+    tcase_add_test(tc, spans_of_a_list_come_one_by_one_and_trimmed);
     tcase_add_test(tc, list_keeps_the_order_of_adding);
     suite_add_tcase(s, tc);
     return s;
