@@ -72,6 +72,8 @@ static double booked(const struct vwi_work *work)
 
 static double seconds_between(int64_t from_us, int64_t to_us) { return to_us > from_us ? (double)(to_us - from_us) / 1e6 : 0; }
 
+static double wall_at(const struct vwi_entry *e, int64_t mono_us) { return e->entered_s + seconds_between(e->entered_us, mono_us); }
+
 void vwi_ledger_start(struct vwi_ledger *l, struct vwi_entry *e, const struct vwi_work *work, double wall_s, int64_t mono_us)
 {
     if (!VWI_EXPECT(!e->in_flight))
@@ -98,12 +100,12 @@ void vwi_ledger_start(struct vwi_ledger *l, struct vwi_entry *e, const struct vw
     l->changes++;
 }
 
-void vwi_ledger_run(struct vwi_ledger *l, struct vwi_entry *e, double wall_s, int64_t mono_us)
+void vwi_ledger_run(struct vwi_ledger *l, struct vwi_entry *e, int64_t mono_us)
 {
     if (!VWI_EXPECT(e->in_flight) || e->ran)
         return;
     e->ran = true;
-    e->started_s = wall_s;
+    e->started_s = wall_at(e, mono_us);
     vwi_histogram_observe(&vwi_stats_row(&l->stats, e->work.route)->queue, seconds_between(e->entered_us, mono_us));
 }
 
@@ -129,7 +131,7 @@ static void book_report(struct vwi_ledger *l, const struct vwi_work *work, enum 
 }
 
 /* design.md part 7, the columns of delete_requests. */
-static void book_deletion(struct vwi_ledger *l, const struct vwi_entry *e, enum vwi_outcome outcome, double wall_s)
+static void book_deletion(struct vwi_ledger *l, const struct vwi_entry *e, enum vwi_outcome outcome, int64_t mono_us)
 {
     static const enum vwi_deletion_status statuses[VWI_OUTCOMES] = {
         [VWI_OUTCOME_SERVED] = VWI_DELETION_SUCCESS,
@@ -146,11 +148,11 @@ static void book_deletion(struct vwi_ledger *l, const struct vwi_entry *e, enum 
     d.success = outcome == VWI_OUTCOME_SERVED || outcome == VWI_OUTCOME_CANCELLED;
     d.entered_s = e->entered_s;
     d.started_s = outcome == VWI_OUTCOME_QUEUE_TIMEOUT ? 0 : e->started_s;
-    d.completed_s = outcome == VWI_OUTCOME_SERVED || outcome == VWI_OUTCOME_ERRORED ? wall_s : 0;
+    d.completed_s = outcome == VWI_OUTCOME_SERVED || outcome == VWI_OUTCOME_ERRORED ? wall_at(e, mono_us) : 0;
     vwi_deletions_add(l->deletions, &d);
 }
 
-bool vwi_ledger_settle(struct vwi_ledger *l, struct vwi_entry *e, enum vwi_outcome outcome, double wall_s, int64_t mono_us)
+bool vwi_ledger_settle(struct vwi_ledger *l, struct vwi_entry *e, enum vwi_outcome outcome, int64_t mono_us)
 {
     struct vwi_route_stats *row;
 
@@ -172,7 +174,7 @@ bool vwi_ledger_settle(struct vwi_ledger *l, struct vwi_entry *e, enum vwi_outco
         vwi_histogram_observe(&row->queue, seconds_between(e->entered_us, mono_us));
     if (is_reported(&e->work))
         book_report(l, &e->work, outcome);
-    book_deletion(l, e, outcome, wall_s);
+    book_deletion(l, e, outcome, mono_us);
     return true;
 }
 
@@ -280,6 +282,9 @@ void vwi_ledger_acknowledge(struct vwi_ledger *l, const struct vwi_report_snapsh
 {
     if (snapshot->serial <= l->acknowledged_snapshot)
         return;
+#ifdef VWI_DEBUG
+    (void)VWI_EXPECT(vwi_ledger_balanced(l));
+#endif
     l->acknowledged_snapshot = snapshot->serial;
     l->acknowledged_changes = snapshot->changes;
     take_away(&l->new_load, &snapshot->sent_new);

@@ -49,12 +49,14 @@ struct vwi_entry {
 vw_err vwi_ledger_create(const struct vwi_ledger_names *names, size_t deletions_max, struct vwi_ledger **ret, vw_error_t *why);
 void vwi_ledger_destroy(struct vwi_ledger *l); /* entries still in flight are unlinked */
 
-/* wall_s: epoch seconds; mono_us: monotonic microseconds. None of these allocates in a way that can fail the caller. */
+/* wall_s: epoch seconds; mono_us: monotonic microseconds. The wall clock is asked once, on arrival: what is reported of the rest is
+ * that and the time gone by, so a clock that is set meanwhile cannot put an end before its beginning. None of these allocates in a way
+ * that can fail the caller. */
 void vwi_ledger_start(struct vwi_ledger *l, struct vwi_entry *e, const struct vwi_work *work, double wall_s, int64_t mono_us);
-void vwi_ledger_run(struct vwi_ledger *l, struct vwi_entry *e, double wall_s, int64_t mono_us); /* left the queue; once */
-void vwi_ledger_first_byte(struct vwi_ledger *l, struct vwi_entry *e, int64_t mono_us);         /* of the answer; once */
+void vwi_ledger_run(struct vwi_ledger *l, struct vwi_entry *e, int64_t mono_us);        /* left the queue; once */
+void vwi_ledger_first_byte(struct vwi_ledger *l, struct vwi_entry *e, int64_t mono_us); /* of the answer; once */
 /* Books the outcome and, where one is due, the deletion. False and no change when e is not in flight (any more). */
-bool vwi_ledger_settle(struct vwi_ledger *l, struct vwi_entry *e, enum vwi_outcome outcome, double wall_s, int64_t mono_us);
+bool vwi_ledger_settle(struct vwi_ledger *l, struct vwi_entry *e, enum vwi_outcome outcome, int64_t mono_us);
 /* Verdicts 9 and 10: rejected on arrival, never started. */
 void vwi_ledger_reject(struct vwi_ledger *l, const struct vwi_work *work, unsigned reason, double wall_s);
 /* Verdicts 1 to 8: our metrics only, the control plane hears nothing. */

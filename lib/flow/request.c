@@ -104,7 +104,7 @@ static void settle(struct vwi_request *rq, enum vwi_outcome outcome)
     if (rq->relay)
         vwi_relay_cancel(rq->relay);
     rq->relay = NULL;
-    vwi_ledger_settle(desk->ledger, &rq->entry, outcome, vwi_wall_s(), vwi_mono_us());
+    vwi_ledger_settle(desk->ledger, &rq->entry, outcome, vwi_mono_us());
     vwi_log_debug(desk->log, "%s: %s, workload %g" VWI_REQUEST_ID, rq->handler->conf->route, vwi_outcome_name(outcome), rq->work.workload,
                   VWI_REQUEST_ID_OF(rq));
     if (desk->report)
@@ -296,7 +296,7 @@ static void run(struct vwi_request *rq)
     struct vwi_upstream_request request;
 
     vwi_request_go(rq, VWI_REQUEST_RUNNING);
-    vwi_ledger_run(desk->ledger, &rq->entry, vwi_wall_s(), vwi_mono_us());
+    vwi_ledger_run(desk->ledger, &rq->entry, vwi_mono_us());
     if (vwi_forward_build(&desk->own.forward, rq->ex, rq->handler->conf, rq->enveloped, rq->body, &request)) {
         request.streamed = rq->streamed;
         request.streamed_length = vwi_exchange_length(rq->ex);

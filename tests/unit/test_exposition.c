@@ -54,8 +54,8 @@ static void set_up(struct fixture *f)
         work.route = i;
         vwi_ledger_start(f->ledger, &f->entries[i], &work, 1, 1000000);
     }
-    vwi_ledger_settle(f->ledger, &f->entries[0], VWI_OUTCOME_SERVED, 2, 1040000);
-    vwi_ledger_settle(f->ledger, &f->entries[1], VWI_OUTCOME_SERVED, 2, 900000000000);
+    vwi_ledger_settle(f->ledger, &f->entries[0], VWI_OUTCOME_SERVED, 1040000);
+    vwi_ledger_settle(f->ledger, &f->entries[1], VWI_OUTCOME_SERVED, 900000000000);
     vwi_ledger_refuse(f->ledger, VWI_NO_ROUTE, 0);
     vwi_ledger_reject(f->ledger, &work, 1, 1);
     for (i = 0; i < 4; i++)

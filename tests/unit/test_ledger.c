@@ -70,11 +70,11 @@ START_TEST(ledger_reports_the_worked_example)
     struct vwi_report_snapshot s;
 
     start(l, &a, 11, 100);
-    ck_assert(vwi_ledger_settle(l, &a, VWI_OUTCOME_SERVED, 101, 1500000));
+    ck_assert(vwi_ledger_settle(l, &a, VWI_OUTCOME_SERVED, 1500000));
     start(l, &b, 12, 60);
     reject(l, 13, 40);
     start(l, &d, 14, 30);
-    ck_assert(vwi_ledger_settle(l, &d, VWI_OUTCOME_CANCELLED, 101, 1500000));
+    ck_assert(vwi_ledger_settle(l, &d, VWI_OUTCOME_CANCELLED, 1500000));
     s = snapshot(l);
     ck_assert(s.new_load == 160 && s.cur_load == 60 && s.rej_load == 40 && s.cur_perf == 100);
     ck_assert_uint_eq(s.working, 1);
@@ -120,8 +120,8 @@ START_TEST(ledger_books_each_outcome_as_the_table_says)
     vwi_ledger_acknowledge(l, &s);
     vwi_report_snapshot_fini(&s);
     if (b->ran)
-        vwi_ledger_run(l, &e, 101, 1500000);
-    ck_assert(vwi_ledger_settle(l, &e, b->outcome, 102, 2500000));
+        vwi_ledger_run(l, &e, 1500000);
+    ck_assert(vwi_ledger_settle(l, &e, b->outcome, 2500000));
     ck_assert(vwi_ledger_changed(l) == b->forces_report);
     expect_report(l, b->new_load, b->rej_load, b->cur_perf);
     ck_assert_uint_eq(vwi_ledger_deletions(l, 9, &d), 1);
@@ -190,14 +190,14 @@ START_TEST(ledger_settles_once)
     struct vwi_entry e = { 0 }, never = { 0 };
 
     start(l, &e, 1, 5);
-    ck_assert(vwi_ledger_settle(l, &e, VWI_OUTCOME_CANCELLED, 101, 2));
-    ck_assert(!vwi_ledger_settle(l, &e, VWI_OUTCOME_SERVED, 101, 2));
-    ck_assert(!vwi_ledger_settle(l, &never, VWI_OUTCOME_SERVED, 101, 2));
+    ck_assert(vwi_ledger_settle(l, &e, VWI_OUTCOME_CANCELLED, 2));
+    ck_assert(!vwi_ledger_settle(l, &e, VWI_OUTCOME_SERVED, 2));
+    ck_assert(!vwi_ledger_settle(l, &never, VWI_OUTCOME_SERVED, 2));
     expect_report(l, 0, 0, 0);
     ck_assert_uint_eq(vwi_ledger_deletions_count(l), 1);
     ck_assert(vwi_ledger_balanced(l));
     start(l, &e, 2, 5); /* an entry may be used again */
-    ck_assert(vwi_ledger_settle(l, &e, VWI_OUTCOME_SERVED, 101, 2));
+    ck_assert(vwi_ledger_settle(l, &e, VWI_OUTCOME_SERVED, 2));
     expect_report(l, 5, 0, 5);
     vwi_ledger_destroy(l);
 }
@@ -214,7 +214,7 @@ START_TEST(ledger_tells_equal_request_idxs_apart)
     s = snapshot(l);
     ck_assert(s.cur_load == 30 && s.working == 2 && s.idx_count == 2);
     vwi_report_snapshot_fini(&s);
-    vwi_ledger_settle(l, &a, VWI_OUTCOME_SERVED, 101, 2);
+    vwi_ledger_settle(l, &a, VWI_OUTCOME_SERVED, 2);
     s = snapshot(l);
     ck_assert(s.cur_load == 20 && s.working == 1);
     vwi_report_snapshot_fini(&s);
@@ -232,7 +232,7 @@ START_TEST(ledger_keeps_what_happens_while_a_report_travels)
     reject(l, 2, 0.2);
     s = snapshot(l);
     start(l, &b, 3, 0.7);
-    vwi_ledger_settle(l, &a, VWI_OUTCOME_SERVED, 101, 2);
+    vwi_ledger_settle(l, &a, VWI_OUTCOME_SERVED, 2);
     reject(l, 4, 0.4);
     vwi_ledger_acknowledge(l, &s);
     vwi_ledger_acknowledge(l, &s); /* counts once */
@@ -267,7 +267,7 @@ START_TEST(ledger_carries_a_late_cancellation_over)
 
     start(l, &a, 1, 30);
     expect_report(l, 30, 0, 0);
-    vwi_ledger_settle(l, &a, VWI_OUTCOME_CANCELLED, 101, 2);
+    vwi_ledger_settle(l, &a, VWI_OUTCOME_CANCELLED, 2);
     ck_assert(!vwi_ledger_changed(l));
     expect_report(l, 0, 0, 0); /* -30 is not sent, and not forgotten */
     start(l, &b, 2, 50);
@@ -286,7 +286,7 @@ START_TEST(ledger_books_sessions_and_what_runs_inside)
     w.kind = VWI_WORK_SESSION;
     in.kind = VWI_WORK_INSIDE;
     vwi_ledger_start(l, &session, &w, 100, 0);
-    vwi_ledger_run(l, &session, 100, 0);
+    vwi_ledger_run(l, &session, 0);
     vwi_ledger_start(l, &inside, &in, 100, 0);
     s = snapshot(l);
     ck_assert(s.new_load == 53 && s.cur_load == 50 && s.working == 1 && s.requests_received == 2);
@@ -295,10 +295,10 @@ START_TEST(ledger_books_sessions_and_what_runs_inside)
     vwi_report_snapshot_fini(&s);
     ck_assert(vwi_ledger_waiting_load(l) == 0);
     ck_assert_uint_eq(vwi_ledger_in_flight(l), 2);
-    vwi_ledger_settle(l, &inside, VWI_OUTCOME_SERVED, 101, 1);
+    vwi_ledger_settle(l, &inside, VWI_OUTCOME_SERVED, 1);
     vwi_ledger_reject(l, &in, QUEUE_FULL, 101);
     ck_assert_uint_eq(vwi_ledger_deletions_count(l), 0);
-    vwi_ledger_settle(l, &session, VWI_OUTCOME_SERVED, 102, 1);
+    vwi_ledger_settle(l, &session, VWI_OUTCOME_SERVED, 1);
     ck_assert_uint_eq(vwi_ledger_deletions_count(l), 1);
     expect_report(l, 53, 3, 53);
     ck_assert(vwi_ledger_balanced(l));
@@ -318,7 +318,7 @@ START_TEST(ledger_names_no_request_without_an_idx)
     s = snapshot(l);
     ck_assert(s.cur_load == 5 && s.working == 1 && s.idx_count == 0);
     vwi_report_snapshot_fini(&s);
-    vwi_ledger_settle(l, &e, VWI_OUTCOME_SERVED, 101, 1);
+    vwi_ledger_settle(l, &e, VWI_OUTCOME_SERVED, 1);
     vwi_ledger_reject(l, &w, QUEUE_FULL, 101);
     ck_assert_uint_eq(vwi_ledger_deletions_count(l), 0);
     expect_report(l, 5, 5, 5);
@@ -336,7 +336,7 @@ START_TEST(ledger_keeps_control_handlers_out_of_reports)
     vwi_ledger_start(l, &e, &w, 100, 0);
     ck_assert(!vwi_ledger_changed(l));
     ck_assert(vwi_ledger_waiting_load(l) == 0);
-    vwi_ledger_settle(l, &e, VWI_OUTCOME_SERVED, 101, 1000);
+    vwi_ledger_settle(l, &e, VWI_OUTCOME_SERVED, 1000);
     vwi_ledger_reject(l, &w, QUEUE_FULL, 101);
     expect_report(l, 0, 0, 0);
     ck_assert_uint_eq(vwi_ledger_deletions_count(l), 0);
@@ -355,14 +355,14 @@ START_TEST(ledger_measures_durations_by_route)
 
     w.route = 2; /* the same name as route 0: they share a row */
     vwi_ledger_start(l, &e, &w, 100, 1000000);
-    vwi_ledger_run(l, &e, 100, 1250000);
-    vwi_ledger_run(l, &e, 100, 9250000);
+    vwi_ledger_run(l, &e, 1250000);
+    vwi_ledger_run(l, &e, 9250000);
     vwi_ledger_first_byte(l, &e, 1500000);
     vwi_ledger_first_byte(l, &e, 9500000);
-    vwi_ledger_settle(l, &e, VWI_OUTCOME_SERVED, 101, 3000000);
+    vwi_ledger_settle(l, &e, VWI_OUTCOME_SERVED, 3000000);
     w.route = 0;
     vwi_ledger_start(l, &queued, &w, 100, 1000000);
-    vwi_ledger_settle(l, &queued, VWI_OUTCOME_QUEUE_TIMEOUT, 101, 900000); /* a clock that steps back counts as 0 */
+    vwi_ledger_settle(l, &queued, VWI_OUTCOME_QUEUE_TIMEOUT, 900000); /* a clock that steps back counts as 0 */
     vwi_ledger_blame(l, 0, QUEUE_TIMEOUT);
     s = vwi_ledger_stats(l);
     ck_assert_uint_eq(s.row_count, 3);
@@ -437,16 +437,16 @@ START_TEST(ledger_sums_do_not_drift)
     start(l, &small, 1, 0.1);
     for (i = 0; i < 200000; i++) {
         start(l, &big, 2, i % 2 ? 1e15 : 0.3);
-        vwi_ledger_settle(l, &big, VWI_OUTCOME_CANCELLED, 101, 2);
+        vwi_ledger_settle(l, &big, VWI_OUTCOME_CANCELLED, 2);
     }
     ck_assert(vwi_ledger_waiting_load(l) == 0.1);
     expect_report(l, 0.1, 0, 0);
     start(l, &absurd, 3, 1e308); /* booked as the bound; not a number as nothing */
     start(l, &big, 3, strtod("nan", NULL));
     ck_assert(vwi_ledger_waiting_load(l) == VWI_WORKLOAD_MAX + 0.1);
-    vwi_ledger_settle(l, &absurd, VWI_OUTCOME_ERRORED, 101, 2);
-    vwi_ledger_settle(l, &big, VWI_OUTCOME_ERRORED, 101, 2);
-    vwi_ledger_settle(l, &small, VWI_OUTCOME_ERRORED, 101, 2);
+    vwi_ledger_settle(l, &absurd, VWI_OUTCOME_ERRORED, 2);
+    vwi_ledger_settle(l, &big, VWI_OUTCOME_ERRORED, 2);
+    vwi_ledger_settle(l, &small, VWI_OUTCOME_ERRORED, 2);
     ck_assert(vwi_ledger_stats(l).load == 0);
     expect_report(l, VWI_WORKLOAD_MAX, 0, 0);
     reject(l, 4, VWI_WORKLOAD_MAX);
@@ -484,21 +484,21 @@ static void start_or_settle(struct vwi_ledger *l, struct clerk *clerk, struct vw
     switch (next_random(seed) % VWI_OUTCOMES) {
     case VWI_OUTCOME_SERVED:
         clerk->served += w.workload;
-        vwi_ledger_settle(l, e, VWI_OUTCOME_SERVED, 2, 2);
+        vwi_ledger_settle(l, e, VWI_OUTCOME_SERVED, 2);
         break;
     case VWI_OUTCOME_ERRORED:
-        vwi_ledger_settle(l, e, VWI_OUTCOME_ERRORED, 2, 2);
+        vwi_ledger_settle(l, e, VWI_OUTCOME_ERRORED, 2);
         break;
     case VWI_OUTCOME_CANCELLED:
         clerk->given_back += w.workload;
-        vwi_ledger_settle(l, e, VWI_OUTCOME_CANCELLED, 2, 2);
+        vwi_ledger_settle(l, e, VWI_OUTCOME_CANCELLED, 2);
         break;
     default:
         clerk->given_back += w.workload;
         clerk->rejected += w.workload;
-        vwi_ledger_settle(l, e, VWI_OUTCOME_QUEUE_TIMEOUT, 2, 2);
+        vwi_ledger_settle(l, e, VWI_OUTCOME_QUEUE_TIMEOUT, 2);
     }
-    ck_assert(!vwi_ledger_settle(l, e, VWI_OUTCOME_SERVED, 2, 2));
+    ck_assert(!vwi_ledger_settle(l, e, VWI_OUTCOME_SERVED, 2));
 }
 
 static void tell(struct vwi_ledger *l, struct clerk *clerk, struct vwi_report_snapshot *s)
