@@ -57,7 +57,7 @@ REPLAYS   := $(FUZZ:%=$(B)/tests/fuzz/replay_%)
 TOOLS     := $(if $(wildcard tools/vastworker-run.c),$(B)/vastworker-run) $(if $(wildcard tools/vastworker-sim.c),$(B)/vastworker-sim)
 TESTS     := $(B)/tests/unit/unit $(if $(SCENE_OBJS),$(B)/tests/scene/scene)
 
-.PHONY: all tests check demo bench asan tsan fuzz install uninstall dist format help clean docs deps testdeps bench-tools force
+.PHONY: all tests check soak demo bench asan tsan fuzz install uninstall dist format help clean docs deps testdeps bench-tools force
 .DELETE_ON_ERROR:
 all: deps $(STATIC) $(B)/libvastworker.so $(PLUGINS) $(TOOLS)
 tests: testdeps all $(TESTS) $(TEST_PLUGINS) $(REPLAYS) $(EXAMPLES)
@@ -132,8 +132,9 @@ $(B)/tests/scene/main.o: $(B)/tests/scene_suites.h
 
 $(B)/tests/unit/unit: $(UNIT_OBJS) $(STATIC)
 	$(CC) $(OPT) -o $@ $^ $(LDFLAGS) $(shell pkg-config --libs check) $(LIBS)
+# Scenes set the worker's wall clock (step_clock() of actors.h).
 $(B)/tests/scene/scene: $(SCENE_OBJS) $(STATIC)
-	$(CC) $(OPT) -o $@ $^ $(LDFLAGS) $(shell pkg-config --libs check) $(LIBS)
+	$(CC) $(OPT) -Wl,--wrap=vwi_wall_s -o $@ $^ $(LDFLAGS) $(shell pkg-config --libs check) $(LIBS)
 $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/replay.o $(B)/tests/fuzz/fuzz_%.o $(STATIC)
 	$(CC) $(OPT) -o $@ $^ $(LDFLAGS) $(LIBS)
 
@@ -157,6 +158,12 @@ tsan: ; $(MAKE) V=tsan tests && tools/check/suite tsan
 check:
 	tools/bootstrap --check
 	tools/check/all
+
+soak:
+	tools/bootstrap --check
+	+@$(MAKE) -s V=asan tests
+	+@$(MAKE) -s V=release tests
+	@tools/check/soak
 
 # What people call first builds on all cores, and quietly: the story is the thing to read.
 FAST = $(MAKE) -s V=release $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc 2>/dev/null || echo 2))
@@ -223,6 +230,7 @@ help:
 	@echo "make            library (shared and static), plugins and tools under build/release"
 	@echo "make check      all tests: sanitizers, fuzz corpora, house rules (installs what is missing)"
 	@echo "make demo       the main job on the embedded simulators (installs what is missing)"
+	@echo "make soak       thousands of seeded storms and a million requests: SEEDS= MARATHON= (an hour or so)"
 	@echo "make bench      cost of a request beside nginx (installs what is missing)"
 	@echo "make asan tsan  the whole suite under a sanitizer"
 	@echo "make fuzz T=x   fuzz one parser with libFuzzer; x one of: $(FUZZ)"

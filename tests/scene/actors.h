@@ -27,6 +27,8 @@
  * /cut           head and half a body, then closed
  * /cut-stream    SSE head and one event, then closed
  * /vanish        closed without an answer
+ * /reset         RST without an answer
+ * /tunnel        101, then every byte comes back, until the other side goes
  * /text          200 text/plain
  * /type/T        200 "{}" of content type T
  * /empty         204, no type and no length
@@ -74,6 +76,11 @@ void control_wait_held(struct control *c, unsigned n); /* so many wait for an an
 void control_down(struct control *c);                  /* nobody listens any more; what was taken is kept */
 void control_up(struct control *c);                    /* listens on the same port again */
 void control_wait_refused(struct control *c, unsigned n); /* so many reports and deletions were answered as control_fail() says */
+void control_lose(struct control *c, unsigned n);      /* the next n are taken, but their answers are lost: the connection closes */
+/* Called with each body of reports and deletions, one after the other, on threads of the control plane. Bodies are not kept any more. */
+typedef void (*control_tap_fn)(void *arg, const char *path, const json_t *body, bool acknowledged);
+void control_tap(struct control *c, control_tap_fn fn, void *arg);
+unsigned control_taken(struct control *c);             /* bodies in all */
 unsigned control_keys_sent(struct control *c);         /* how often the key was handed out */
 /* Bodies taken so far on "/worker_status/" or "/delete_requests/", as they came; new reference. */
 json_t *control_bodies(struct control *c, const char *path);
@@ -152,6 +159,8 @@ char *shell(int *ret_status, const char *fmt, ...) __attribute__((format(printf,
 bool has_program(const char *name); /* found on PATH; says so once where it is not, so that a skipped scene is seen */
 
 /* ---- odds ---- */
+void step_clock(double seconds); /* the worker's wall clock, in this process, is set forward, or back */
+unsigned open_descriptors(void); /* of this process */
 void scene_init(void); /* once, before the tests are forked: keys */
 char *quoted(const char *text); /* ' to ", to be freed */
 char *temp_dir(void);           /* to be freed; removed at exit of the test's process */

@@ -27,6 +27,9 @@ struct control {
     unsigned held, refused, keys_sent;
     bool fail_for_ever, withhold_key, hold, stopping;
     int key; /* index into keys */
+    unsigned lose, taken;
+    control_tap_fn tap;
+    void *tap_arg;
 };
 
 void scene_init(void)
@@ -63,20 +66,32 @@ static bool answer_key(struct control *c, int fd)
     return ok;
 }
 
-static bool take(struct control *c, struct served *rq)
+static void keep(struct control *c, const struct served *rq, json_t *body)
 {
-    json_t *body = json_loadb(rq->body, rq->len, 0, NULL);
-
-    ck_assert_msg(body != NULL, "the control plane got a body that is no JSON");
     if (strcmp(rq->target, "/worker_status/") == 0) {
         json_array_append(c->reports, body);
     } else {
         json_array_append(c->deletion_bodies, body);
         json_array_extend(c->deletions, json_object_get(body, "requests")); /* none in the older form */
     }
+}
+
+/* False: taken, but the answer is lost. */
+static bool take(struct control *c, const struct served *rq)
+{
+    json_t *body = json_loadb(rq->body, rq->len, 0, NULL);
+    bool lost = c->lose > 0;
+
+    ck_assert_msg(body != NULL, "the control plane got a body that is no JSON");
+    c->lose -= lost;
+    c->taken++;
+    if (c->tap)
+        c->tap(c->tap_arg, rq->target, body, !lost);
+    else if (!lost)
+        keep(c, rq, body);
     json_decref(body);
     pthread_cond_broadcast(&c->news);
-    return true;
+    return !lost;
 }
 
 /* False: the scene is over, or this address is down. */
@@ -108,8 +123,7 @@ static bool on_request(void *arg, struct served *rq)
         c->keys_sent += !c->withhold_key;
         ok = c->withhold_key ? send_answer(rq->fd, 503, "text/plain", "") : answer_key(c, rq->fd);
     } else {
-        take(c, rq);
-        ok = send_answer(rq->fd, 200, "application/json", "{}");
+        ok = take(c, rq) && send_answer(rq->fd, 200, "application/json", "{}");
     }
     pthread_mutex_unlock(&c->lock);
     return ok;
@@ -180,6 +194,21 @@ void control_hold(struct control *c, bool hold)
     pthread_mutex_lock(&c->lock);
     c->hold = hold;
     pthread_cond_broadcast(&c->news);
+    pthread_mutex_unlock(&c->lock);
+}
+
+void control_lose(struct control *c, unsigned n)
+{
+    pthread_mutex_lock(&c->lock);
+    c->lose = n;
+    pthread_mutex_unlock(&c->lock);
+}
+
+void control_tap(struct control *c, control_tap_fn fn, void *arg)
+{
+    pthread_mutex_lock(&c->lock);
+    c->tap = fn;
+    c->tap_arg = arg;
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -301,6 +330,16 @@ unsigned control_reports(struct control *c)
 
     pthread_mutex_lock(&c->lock);
     n = (unsigned)json_array_size(c->reports);
+    pthread_mutex_unlock(&c->lock);
+    return n;
+}
+
+unsigned control_taken(struct control *c)
+{
+    unsigned n;
+
+    pthread_mutex_lock(&c->lock);
+    n = c->taken;
     pthread_mutex_unlock(&c->lock);
     return n;
 }

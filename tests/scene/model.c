@@ -211,6 +211,27 @@ static bool answer_size(struct served *rq, size_t size)
     return ok;
 }
 
+/* To disconnect is to send RST: the other side's next read is an error, not an end. */
+static bool answer_reset(const struct served *rq)
+{
+    struct sockaddr none = { .sa_family = AF_UNSPEC };
+
+    connect(rq->fd, &none, sizeof none);
+    return false;
+}
+
+static bool answer_tunnel(const struct served *rq)
+{
+    char buffer[4096];
+    ssize_t n;
+    bool ok = send_text(rq->fd, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+                                "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n");
+
+    while (ok && (n = recv(rq->fd, buffer, sizeof buffer, 0)) > 0)
+        ok = send_all(rq->fd, buffer, (size_t)n);
+    return false;
+}
+
 static bool is_path(const struct served *rq, const char *path)
 {
     size_t len = strlen(path);
@@ -247,6 +268,10 @@ static bool answer(struct model *m, struct served *rq)
                false;
     if (is_path(rq, "/vanish"))
         return false;
+    if (is_path(rq, "/reset"))
+        return answer_reset(rq);
+    if (is_path(rq, "/tunnel"))
+        return answer_tunnel(rq);
     if (is_path(rq, "/type/"))
         return send_answer(rq->fd, 200, rq->target + 6, "{}");
     if (is_path(rq, "/text"))

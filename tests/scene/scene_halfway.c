@@ -118,7 +118,7 @@ static bool serve(void *arg, struct served *rq)
 
 static void start(const char *more)
 {
-    char config[700];
+    char config[1000];
 
     snprintf(config, sizeof config, "{'modelServerUrl': 'http://127.0.0.1:%u', %s 'timeouts': {'clientBody': 1}, 'handlers': [" OPEN_HANDLER "]}",
              server_port(s), more);

@@ -19,7 +19,11 @@ struct connection {
     struct server *server;
     pthread_t thread;
     int fd;
+    bool over;
 };
+
+/* What is over stays open for a while: to close at once what was not read would be a reset, which takes answers back. */
+#define OVER_KEPT 256
 
 struct server {
     int fd;
@@ -30,7 +34,7 @@ struct server {
     pthread_t thread;
     pthread_mutex_t lock;
     struct connection *connections;
-    unsigned accepted;
+    unsigned accepted, over;
     bool stopping;
 };
 
@@ -148,7 +152,37 @@ static void *converse(void *arg)
         free(request.body);
     }
     shutdown(connection->fd, SHUT_RDWR);
+    pthread_mutex_lock(&connection->server->lock);
+    connection->over = true;
+    connection->server->over++;
+    pthread_mutex_unlock(&connection->server->lock);
     return NULL;
+}
+
+static void finish(struct connection *connection)
+{
+    pthread_join(connection->thread, NULL);
+    close(connection->fd);
+    free(connection);
+}
+
+/* The list begins with the youngest: the older half of what is over goes. With the lock held. */
+static void bury_some(struct server *s)
+{
+    struct connection **at = &s->connections;
+    unsigned seen = 0;
+
+    while (*at) {
+        struct connection *connection = *at;
+
+        if (!connection->over || ++seen <= OVER_KEPT / 2) {
+            at = &connection->next;
+            continue;
+        }
+        *at = connection->next;
+        s->over--;
+        finish(connection);
+    }
 }
 
 static void *accept_all(void *arg)
@@ -164,6 +198,8 @@ static void *accept_all(void *arg)
         connection->fd = fd;
         pthread_mutex_lock(&s->lock);
         s->accepted++;
+        if (s->over > OVER_KEPT)
+            bury_some(s);
         connection->next = s->connections;
         s->connections = connection;
         ck_assert_int_eq(pthread_create(&connection->thread, NULL, converse, connection), 0);
@@ -251,9 +287,7 @@ void server_stop(struct server *s)
         shutdown(connection->fd, SHUT_RDWR);
     for (connection = s->connections; connection; connection = next) {
         next = connection->next;
-        pthread_join(connection->thread, NULL);
-        close(connection->fd);
-        free(connection);
+        finish(connection);
     }
     pthread_mutex_destroy(&s->lock);
     free(s);
