@@ -132,9 +132,9 @@ $(B)/tests/scene/main.o: $(B)/tests/scene_suites.h
 
 $(B)/tests/unit/unit: $(UNIT_OBJS) $(STATIC)
 	$(CC) $(OPT) -o $@ $^ $(LDFLAGS) $(shell pkg-config --libs check) $(LIBS)
-# Scenes set the worker's wall clock (step_clock() of actors.h).
+# Scenes set the worker's clocks (step_clock() and skip_time() of actors.h).
 $(B)/tests/scene/scene: $(SCENE_OBJS) $(STATIC)
-	$(CC) $(OPT) -Wl,--wrap=vwi_wall_s -o $@ $^ $(LDFLAGS) $(shell pkg-config --libs check) $(LIBS)
+	$(CC) $(OPT) -Wl,--wrap=vwi_wall_s,--wrap=vwi_mono_us -o $@ $^ $(LDFLAGS) $(shell pkg-config --libs check) $(LIBS)
 $(B)/tests/fuzz/replay_%: $(B)/tests/fuzz/replay.o $(B)/tests/fuzz/fuzz_%.o $(STATIC)
 	$(CC) $(OPT) -o $@ $^ $(LDFLAGS) $(LIBS)
 

@@ -4,6 +4,7 @@
  */
 #include <vastworker/worker.h>
 
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,12 +24,15 @@
 #include "flow/certificate.h"
 #include "flow/describe.h"
 #include "flow/drain.h"
+#include "flow/embedder.h"
 #include "flow/request.h"
 #include "flow/respond.h"
 #include "flow/settings.h"
+#include "flow/vitals.h"
 #include "io/courier.h"
 #include "io/file.h"
 #include "io/front.h"
+#include "io/machine.h"
 #include "io/plugin.h"
 
 #define MAX_KEY_BYTES (64u * 1024)
@@ -36,7 +40,7 @@
 #define MAX_DELETIONS 65536
 #define PUBLISH_MS 200
 
-enum { SIGNAL_DRAIN = 1, SIGNAL_STOP = 2 };
+enum { SIGNAL_DRAIN = 1, SIGNAL_STOP = 2, SIGNAL_NEWS = 4 };
 
 struct vw_worker {
     struct vwi_log log;
@@ -48,11 +52,13 @@ struct vw_worker {
     struct vwi_certificate *certificate; /* NULL: none is to be obtained */
     struct vwi_desk desk;
     struct vwi_drain drain;
+    struct vwi_vitals vitals;
+    struct vwi_embedder *embedder;
     struct vwi_handler *bench_handler; /* NULL: none */
     struct vwi_text cache_key;
     struct vwi_timer publish;
     int64_t start_us;
-    bool has_run, tells_failure;
+    bool has_run, tells_failure, driven;
     bool lacks_certificate; /* at the start */
     vw_error_t failure;     /* why the loop was stopped; VW_OK: because it was asked to */
 
@@ -196,10 +202,13 @@ static void on_signal_bits(void *arg, unsigned bits)
 {
     struct vw_worker *worker = arg;
 
-    vwi_certificate_stop(worker->certificate);
+    if (bits & SIGNAL_NEWS)
+        vwi_embedder_tell(worker->embedder, worker->desk.startup);
+    if (bits & (SIGNAL_STOP | SIGNAL_DRAIN))
+        vwi_certificate_stop(worker->certificate);
     if (bits & SIGNAL_STOP)
         vwi_drain_now(&worker->drain);
-    else
+    else if (bits & SIGNAL_DRAIN)
         vwi_drain_begin(&worker->drain);
 }
 
@@ -242,6 +251,7 @@ static void write_cache_key(struct vw_worker *worker, struct vwi_settings *setti
                   handler->workload.pointer ? handler->workload.pointer : "", handler->workload.plugin ? handler->workload.plugin : "",
                   handler->workload.options_json ? handler->workload.options_json : "", handler->parser ? handler->parser : "",
                   handler->parser_options_json ? handler->parser_options_json : "");
+    vwi_machine_gpus(VWI_MACHINE_GPUS, &worker->cache_key);
     for (i = 0; i < bench->dataset_count; i++)
         vwi_text_addf(&worker->cache_key, "%s|", bench->dataset[i]);
 }
@@ -357,6 +367,7 @@ static vw_err build_startup(struct vw_worker *worker, struct vwi_settings *setti
     setup.needs_key = verifies(config);
     setup.needs_certificate = worker->lacks_certificate;
     setup.platform = config->platform;
+    setup.fed = setup.driven = worker->driven;
     return vwi_startup_create(&setup, &events, worker, &worker->desk.startup, why);
 }
 
@@ -414,7 +425,11 @@ static vw_err build_front(struct vw_worker *worker, vw_error_t *why)
     worker->drain.desk = desk;
     worker->drain.front = worker->front;
     worker->drain.limit_s = worker->config->drain_s;
-    return vwi_drain_init(&worker->drain, why);
+    worker->vitals.desk = desk;
+    worker->vitals.conf = &worker->config->ready;
+    worker->vitals.many = worker->bench_handler ? worker->bench_handler->conf->benchmark->concurrency : 0;
+    err = vwi_vitals_init(&worker->vitals, why);
+    return err == VW_OK ? vwi_drain_init(&worker->drain, why) : err;
 }
 
 static vw_err build(struct vw_worker *worker, struct vwi_settings *settings, vw_error_t *why)
@@ -422,6 +437,8 @@ static vw_err build(struct vw_worker *worker, struct vwi_settings *settings, vw_
     const struct vwi_config *config = worker->config;
     vw_err err = vwi_loop_create(&worker->loop, why);
 
+    if (err == VW_OK)
+        err = vwi_embedder_create(&worker->embedder, why);
     /* The platform signs one; anywhere else a missing file is an error. */
     worker->lacks_certificate = config->tls.enabled && config->platform && vwi_certificate_is_missing(&config->tls);
     worker->desk.loop = worker->loop;
@@ -496,6 +513,7 @@ vw_err vw_worker_create(const vw_worker_options_t *options, vw_worker_t **ret, v
     worker->log = (struct vwi_log){ options->log_level, options->log_json != 0, options->log_fn, options->log_arg };
     worker->start_us = vwi_mono_us();
     worker->tells_failure = options->tell_failure != 0;
+    worker->driven = options->driven != 0;
     settings = (struct vwi_settings){ options->config_path, options->plugin_path, options->read_environment != 0, options->problem_fn,
                                       options->problem_arg };
     err = vwi_settings_load(&settings, &worker->config, why);
@@ -541,6 +559,7 @@ vw_err vw_worker_run(vw_worker_t *worker)
         vwi_tls_watch(worker->tls);
     if (worker->certificate)
         vwi_certificate_start(worker->certificate);
+    vwi_vitals_start(&worker->vitals);
     on_publish(worker);
     err = vwi_loop_run(worker->loop);
     vwi_desk_cut(&worker->desk); /* what came while the last report was told, or all if the loop failed */
@@ -560,6 +579,45 @@ void vw_worker_stop(vw_worker_t *worker)
 {
     if (worker)
         vwi_loop_signal(worker->loop, SIGNAL_STOP);
+}
+
+static vw_err say(vw_worker_t *worker, enum vwi_embedder_news news, const char *text, size_t len, double value)
+{
+    vw_err err = vwi_embedder_say(worker->embedder, news, text, len, value);
+
+    if (err == VW_OK)
+        vwi_loop_signal(worker->loop, SIGNAL_NEWS);
+    return err;
+}
+
+vw_err vw_worker_set_state(vw_worker_t *worker, vw_state_t state, const char *reason)
+{
+    size_t len = reason ? strnlen(reason, sizeof((vw_status_t *)0)->reason - 1) : 0;
+
+    if (!worker)
+        return VW_E_ARG;
+    switch (state) {
+    case VW_STATE_READY:
+        return say(worker, VWI_EMBEDDER_LOADED, NULL, 0, 0);
+    case VW_STATE_LOADING:
+        return say(worker, VWI_EMBEDDER_UNLOADED, NULL, 0, 0);
+    case VW_STATE_ERROR:
+        return say(worker, VWI_EMBEDDER_FAILED, reason, len, 0);
+    default:
+        return VW_E_ARG;
+    }
+}
+
+vw_err vw_worker_set_capacity(vw_worker_t *worker, double units_per_s)
+{
+    if (!worker || !isfinite(units_per_s) || units_per_s <= 0)
+        return VW_E_ARG;
+    return say(worker, VWI_EMBEDDER_CAPACITY, NULL, 0, units_per_s);
+}
+
+vw_err vw_worker_feed_log(vw_worker_t *worker, const char *line, size_t len)
+{
+    return worker && (line || !len) ? say(worker, VWI_EMBEDDER_LINE, line, len, 0) : VW_E_ARG;
 }
 
 vw_err vw_worker_status(vw_worker_t *worker, vw_status_t *ret)
@@ -642,6 +700,7 @@ void vw_worker_destroy(vw_worker_t *worker)
         vwi_loop_run_burials(worker->loop);
         vwi_desk_fini(desk);
         vwi_drain_fini(&worker->drain);
+        vwi_vitals_fini(&worker->vitals);
         vwi_timer_fini(&worker->publish);
     }
     vwi_report_destroy(desk->report);
@@ -658,6 +717,7 @@ void vw_worker_destroy(vw_worker_t *worker)
     vwi_keyring_destroy(desk->keyring);
     vwi_verifier_destroy(desk->verifier);
     vwi_routes_destroy(desk->routes);
+    vwi_embedder_destroy(worker->embedder);
     vwi_loop_destroy(worker->loop);
     vwi_config_destroy(worker->config);
     vwi_text_fini(&worker->cache_key);

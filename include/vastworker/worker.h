@@ -35,9 +35,10 @@ typedef struct vw_worker_options {
     vw_line_fn problem_fn;    /* called by create once per configuration error; NULL: only the first, in `why` */
     void *problem_arg;        /* borrowed for the call of create */
     int tell_failure;         /* 1: a create that fails on the platform tells the control plane so, which can take some seconds */
+    int driven;               /* 1: ready waits for vw_worker_set_state(READY), too; feed_log then is a log like others */
 } vw_worker_options_t;
 
-#define VW_WORKER_OPTIONS_INIT { sizeof(vw_worker_options_t), NULL, NULL, 1, VW_LOG_INFO, 0, NULL, NULL, NULL, NULL, 0 }
+#define VW_WORKER_OPTIONS_INIT { sizeof(vw_worker_options_t), NULL, NULL, 1, VW_LOG_INFO, 0, NULL, NULL, NULL, NULL, 0, 0 }
 
 /*
  * Load the configuration and the plugins, and bind the listening port. Nothing is served or reported before vw_worker_run().
@@ -88,6 +89,40 @@ VW_API void vw_worker_stop(vw_worker_t *worker);
  * Since      0.1
  */
 VW_API vw_err vw_worker_status(vw_worker_t *worker, vw_status_t *ret);
+
+/*
+ * Say yourself how the model is. VW_STATE_READY: it is loaded, as a load line says; what else is configured (probe, benchmark, key) is
+ * waited for as always. VW_STATE_LOADING: it has to load again. VW_STATE_ERROR: it failed; reason goes to the control plane as error_msg,
+ * and the next READY clears it. Takes effect on the loop thread, in the order of the calls; once draining it changes nothing.
+ *
+ * Ownership  reason is copied (at most 255 bytes count); NULL is fine.
+ * Thread     any.
+ * Errors     VW_E_ARG   another state
+ *            VW_E_BUSY  1 MiB of calls and lines wait for the loop: nothing was taken
+ *            VW_E_NOMEM
+ * Since      0.1
+ */
+VW_API vw_err vw_worker_set_state(vw_worker_t *worker, vw_state_t state, const char *reason);
+
+/*
+ * Units of work a second that the model can do, as measured by you. Ignored where maxPerf fixes it.
+ *
+ * Thread     any.
+ * Errors     VW_E_ARG  not finite or not above 0; else as vw_worker_set_state()
+ * Since      0.1
+ */
+VW_API vw_err vw_worker_set_capacity(vw_worker_t *worker, double units_per_s);
+
+/*
+ * A line of the model's output, without its line end, for the patterns of logActionConfig. They have a source then, so an onLoad is
+ * waited for if `driven` is set.
+ *
+ * Ownership  line is copied.
+ * Thread     any.
+ * Errors     as vw_worker_set_state()
+ * Since      0.1
+ */
+VW_API vw_err vw_worker_feed_log(vw_worker_t *worker, const char *line, size_t len);
 
 /* "ready" and so on; "unknown" for others. Static; any thread. */
 VW_API const char *vw_state_name(vw_state_t state);

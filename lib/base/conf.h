@@ -132,6 +132,8 @@ struct vwi_ready_conf {
     char *health_path; /* NULL: no probe */
     bool sticky;       /* errorPolicy */
     double load_s;     /* load timeout */
+    double hang_factor; /* of the usual worst silence; 0: never judged */
+    bool live_capacity; /* traffic corrects what was measured */
     double max_perf;   /* > 0: fixes capacity, no measuring */
     char *state_dir;   /* may be NULL */
 };

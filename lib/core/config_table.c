@@ -65,6 +65,12 @@ static const struct vwi_config_key keys[] = {
            "By default \"probe\" where modelHealthcheckPath is set, else \"sticky\".", "probe sticky"),
     ROW("maxPerf", NUMBER, "units/s", "0", FROM(0), NULL, CONFIG(ready.max_perf),
         "Fixes the reported capacity and skips measuring it; 0 measures."),
+    ROW("liveCapacity", BOOL, "", "true", ANY, NULL, CONFIG(ready.live_capacity),
+        "Whether traffic corrects the capacity that a benchmark measured: slowly, while there is more to do than can be done, and "
+        "never below half or above twice of it."),
+    ROW("hangFactor", NUMBER, "times", "10", FROM(0), NULL, CONFIG(ready.hang_factor),
+        "A model that owes answers and sends no byte for so many times its usual worst, and at least half a minute, is taken for "
+        "hanging; 0 never does."),
     PART("handlers", OBJECTS,
          "What is served; without any, one handler \"/*\" for every method, parallel, each request weighing 100."),
     RULE("handlers[].route", STRING, NULL, NULL, HANDLER(route),

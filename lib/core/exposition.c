@@ -129,6 +129,7 @@ static void load(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
     vwi_metric_real(pen, NULL, 0, vwi_ledger_stats(in->ledger).load);
 }
 
+static void measured(struct vwi_metric_pen *pen, const struct vwi_exposition *in) { vwi_metric_real(pen, NULL, 0, in->measured); }
 static void capacity(struct vwi_metric_pen *pen, const struct vwi_exposition *in) { vwi_metric_real(pen, NULL, 0, in->capacity); }
 
 static void state(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
@@ -276,6 +277,7 @@ static const struct row {
     { P "queued", VWI_METRIC_GAUGE, "lane", "Requests that wait for a slot now.", queued },
     { P "load", VWI_METRIC_GAUGE, "", "Workload accepted and not settled, queued included, as reported in cur_load.", load },
     { P "capacity", VWI_METRIC_GAUGE, "", "Workload units a second, measured or configured; 0 while not known.", capacity },
+    { P "capacity_measured", VWI_METRIC_GAUGE, "", "What the benchmark measured, without what traffic showed since; 0 without one.", measured },
     { P "state", VWI_METRIC_GAUGE, "state", "1 for the state the worker is in, 0 for the others.", state },
     { P "state_since_seconds", VWI_METRIC_GAUGE, "", "Unix time at which the state was entered.", state_since },
     { P "sessions", VWI_METRIC_GAUGE, "", "Sessions open now.", sessions },

@@ -33,6 +33,7 @@ struct vwi_exposition {
     const struct vwi_ledger *ledger;
     const struct vwi_queue *queue;
     double capacity; /* 0: not known */
+    double measured; /* by the benchmark, which traffic may have corrected since; 0: not */
     const char *const *states;
     size_t state_count, state;
     double state_since_s; /* epoch */

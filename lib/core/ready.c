@@ -10,7 +10,12 @@
 
 #include "base/vwi.h"
 
-enum fault { FAULT_NONE, FAULT_LOG, FAULT_PROBE, FAULT_BENCH, FAULT_KEY, FAULT_LOAD, FAULT_OTHER };
+enum fault { FAULT_NONE, FAULT_LOG, FAULT_PROBE, FAULT_BENCH, FAULT_KEY, FAULT_LOAD, FAULT_HUNG, FAULT_OTHER };
+
+/* What looks bad and is not judged yet. */
+enum charge { CHARGE_NONE, CHARGE_LOG, CHARGE_SILENCE };
+
+#define LEISURE_S 1.0 /* who was cleared of a charge is not probed in haste again so soon: each request may print a traceback */
 
 #define STEP(name) VWI_BIT(VWI_STATE_##name)
 
@@ -97,7 +102,7 @@ static const char *loading_reason(const struct vwi_ready *r)
 }
 
 /* Cut at the limit, but never inside a UTF-8 character. */
-static void keep_text(struct vwi_ready *r, const char *text)
+static void keep_text(char kept[VWI_READY_TEXT], const char *text)
 {
     size_t len = text ? strlen(text) : 0;
 
@@ -105,13 +110,13 @@ static void keep_text(struct vwi_ready *r, const char *text)
         text = "unspecified error"; /* an empty error_msg would be no error to the platform */
         len = strlen(text);
     }
-    if (len >= sizeof r->error) {
-        len = sizeof r->error - 1;
+    if (len >= VWI_READY_TEXT) {
+        len = VWI_READY_TEXT - 1;
         while (len > 0 && ((unsigned char)text[len] & 0xc0) == 0x80)
             len--;
     }
-    memcpy(r->error, text, len);
-    r->error[len] = '\0';
+    memmove(kept, text, len);
+    kept[len] = '\0';
 }
 
 /* The first cause stays until it clears; waiting for a key or for the model gives way to news about the model itself. */
@@ -120,15 +125,54 @@ static unsigned fail(struct vwi_ready *r, enum fault fault, const char *text)
     if (r->fault != FAULT_NONE && r->fault != FAULT_KEY && r->fault != FAULT_LOAD)
         return 0;
     r->fault = fault;
-    keep_text(r, text);
+    if (fault != FAULT_KEY)
+        r->charge = CHARGE_NONE;
+    keep_text(r->error, text);
     return VWI_READY_CHANGED;
 }
 
 static void clear(struct vwi_ready *r)
 {
     r->fault = FAULT_NONE;
+    r->charge = CHARGE_NONE;
     r->error[0] = '\0';
     r->suspect = false;
+}
+
+/* Not an error yet: the next probes tell. One charge at a time. */
+static unsigned charge(struct vwi_ready *r, enum charge what, const char *text, double now_s)
+{
+    if (r->charge != CHARGE_NONE || r->fault != FAULT_NONE)
+        return 0;
+    r->charge = what;
+    r->hasty = r->cleared_s <= 0 || now_s - r->cleared_s >= LEISURE_S;
+    r->good = r->bad = 0;
+    r->suspect = rows[r->state].serves;
+    keep_text(r->charged, text);
+    return r->hasty ? VWI_READY_PROBE_NOW : 0;
+}
+
+static void drop_charge(struct vwi_ready *r, double now_s)
+{
+    r->charge = CHARGE_NONE;
+    r->suspect = false;
+    r->cleared_s = now_s;
+}
+
+/* One bad request's traceback does not condemn a worker whose probes stay good. */
+static unsigned on_log_error(struct vwi_ready *r, const char *text, double now_s)
+{
+    bool judged = !r->needs.sticky && (r->needs.model || probed(r));
+
+    return judged && r->fault == FAULT_NONE ? charge(r, CHARGE_LOG, text, now_s) : fail(r, FAULT_LOG, text);
+}
+
+static void on_progress(struct vwi_ready *r, double now_s)
+{
+    if (r->charge == CHARGE_SILENCE)
+        drop_charge(r, now_s);
+    if (r->fault == FAULT_HUNG)
+        clear(r);
 }
 
 static unsigned on_loaded(struct vwi_ready *r)
@@ -141,22 +185,38 @@ static unsigned on_loaded(struct vwi_ready *r)
     return probed(r) && !r->health ? VWI_READY_PROBE_NOW : 0;
 }
 
-static void on_good(struct vwi_ready *r)
+static void on_good(struct vwi_ready *r, double now_s)
 {
-    bool patient = rows[r->state].serves || (r->fault != FAULT_NONE && r->fault != FAULT_KEY);
+    bool patient = rows[r->state].serves || r->charge == CHARGE_LOG || (r->fault != FAULT_NONE && r->fault != FAULT_KEY);
 
     r->bad = 0;
     if (++r->good < (patient ? VWI_READY_RISE : 1))
         return;
     r->health = true;
-    r->suspect = false;
-    if (!r->needs.sticky && r->fault != FAULT_KEY && r->fault != FAULT_LOAD)
+    if (r->charge == CHARGE_LOG)
+        drop_charge(r, now_s);
+    r->suspect = r->charge != CHARGE_NONE && rows[r->state].serves; /* a model that answers its health path may hang all the same */
+    if (!r->needs.sticky && r->fault != FAULT_NONE && r->fault != FAULT_KEY && r->fault != FAULT_LOAD && r->fault != FAULT_HUNG)
         clear(r);
+}
+
+static unsigned convict(struct vwi_ready *r)
+{
+    enum fault fault = r->charge == CHARGE_LOG ? FAULT_LOG : FAULT_HUNG;
+
+    if (r->bad < VWI_READY_FALL)
+        return 0;
+    r->health = false;
+    return fail(r, fault, r->charged);
 }
 
 static unsigned on_bad(struct vwi_ready *r, const char *text)
 {
     r->good = 0;
+    if (r->charge != CHARGE_NONE) {
+        r->bad++;
+        return convict(r);
+    }
     if (r->state == VWI_STATE_BENCHMARKING)
         return 0; /* a busy model may be slow to answer; the benchmark itself tells whether it lives */
     r->bad++;
@@ -173,8 +233,10 @@ static unsigned on_score(struct vwi_ready *r, double score)
     bool news = r->loadtime_s > 0 && score > 0 && score != r->score; /* a difference is news even by one bit */
 
     r->measuring = false;
-    if (score > 0)
+    if (score > 0) {
         r->score = score;
+        r->live = 0;
+    }
     return news ? VWI_READY_CHANGED : 0;
 }
 
@@ -188,7 +250,19 @@ static unsigned on_load_timeout(struct vwi_ready *r)
     return fail(r, FAULT_LOAD, text);
 }
 
-static unsigned note(struct vwi_ready *r, enum vwi_ready_event event, const char *text, double score)
+/* Only a difference that is worth a line: a hundredth. */
+static unsigned on_live(struct vwi_ready *r, double score)
+{
+    bool news = r->score > 0 && (score > 0) != (r->live > 0);
+
+    if (r->live > 0 && score > 0)
+        news = score > r->live * 1.01 || score < r->live * 0.99;
+    if (news)
+        r->live = score;
+    return news ? VWI_READY_CHANGED : 0;
+}
+
+static unsigned note(struct vwi_ready *r, enum vwi_ready_event event, const char *text, double score, double now_s)
 {
     switch (event) {
     case VWI_READY_LISTENING:
@@ -196,10 +270,13 @@ static unsigned note(struct vwi_ready *r, enum vwi_ready_event event, const char
         return VWI_READY_PROBE_NOW;
     case VWI_READY_LOG_LOADED:
         return on_loaded(r);
+    case VWI_READY_UNLOADED:
+        r->log = r->health = false;
+        return VWI_READY_PROBE_NOW;
     case VWI_READY_LOG_ERROR:
-        return fail(r, FAULT_LOG, text);
+        return on_log_error(r, text, now_s);
     case VWI_READY_PROBE_GOOD:
-        on_good(r);
+        on_good(r, now_s);
         return 0;
     case VWI_READY_PROBE_BAD:
         return on_bad(r, text);
@@ -223,6 +300,15 @@ static unsigned note(struct vwi_ready *r, enum vwi_ready_event event, const char
         return 0;
     case VWI_READY_LOAD_TIMEOUT:
         return on_load_timeout(r);
+    case VWI_READY_SILENCE:
+        return rows[r->state].serves ? charge(r, CHARGE_SILENCE, text, now_s) : 0;
+    case VWI_READY_HUNG:
+        return rows[r->state].serves ? fail(r, FAULT_HUNG, text) : 0;
+    case VWI_READY_PROGRESS:
+        on_progress(r, now_s);
+        return 0;
+    case VWI_READY_LIVE:
+        return on_live(r, score);
     case VWI_READY_FAILED:
         r->log = r->health = false; /* whatever comes next has to load again */
         return fail(r, FAULT_OTHER, text);
@@ -243,6 +329,8 @@ static unsigned go(struct vwi_ready *r, enum vwi_state to, double now_s)
     r->since_s = now_s;
     if (!rows[to].serves)
         r->suspect = false;
+    if (!rows[to].serves && r->charge == CHARGE_SILENCE)
+        r->charge = CHARGE_NONE; /* the model is another one when it serves again */
     if (to == VWI_STATE_BENCHMARKING && !r->measuring) {
         r->measuring = true;
         wishes |= VWI_READY_MEASURE;
@@ -274,7 +362,7 @@ unsigned vwi_ready_feed(struct vwi_ready *r, enum vwi_ready_event event, const c
         return 0;
     if (event == VWI_READY_DRAIN)
         return go(r, VWI_STATE_DRAINING, now_s);
-    wishes = note(r, event, text, score);
+    wishes = note(r, event, text, score, now_s);
     if (r->fault == FAULT_LOAD && !r->needs.sticky && is_up(r) && is_trusted(r))
         clear(r); /* late, but here */
     return wishes | go(r, decide(r), now_s);
@@ -282,7 +370,7 @@ unsigned vwi_ready_feed(struct vwi_ready *r, enum vwi_ready_event event, const c
 
 struct vwi_ready_view vwi_ready_view(const struct vwi_ready *r)
 {
-    double capacity = r->needs.max_perf > 0 ? r->needs.max_perf : r->score;
+    double capacity = r->needs.max_perf > 0 ? r->needs.max_perf : r->live > 0 ? r->live : r->score;
     struct vwi_ready_view view = { 0 };
 
     view.state = r->state;
@@ -290,6 +378,9 @@ struct vwi_ready_view vwi_ready_view(const struct vwi_ready *r)
     view.reason = rows[r->state].reason;
     if (!view.reason)
         view.reason = r->state == VWI_STATE_LOADING ? loading_reason(r) : r->error;
+    if (r->state == VWI_STATE_DEGRADED && r->charge != CHARGE_NONE)
+        view.reason = r->charge == CHARGE_LOG ? "serving, but the model's log shows an error; probing" : r->charged;
+    view.measured = r->score;
     view.since_s = r->since_s;
     view.loadtime_s = r->loadtime_s;
     view.capacity_known = capacity > 0;
@@ -305,6 +396,8 @@ int64_t vwi_ready_probe_gap_ms(const struct vwi_ready *r)
     /* Where only the port was asked for and errors are final, nothing a later probe says would matter. */
     int64_t slow = r->needs.health || !r->needs.sticky ? 10000 : 0;
 
+    if (r->charge != CHARGE_NONE && r->state != VWI_STATE_DRAINING)
+        return r->charge == CHARGE_LOG && r->hasty ? VWI_READY_CHARGED_MS : 1000;
     switch (r->state) {
     case VWI_STATE_ERROR:
         if (r->fault != FAULT_KEY)

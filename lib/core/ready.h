@@ -26,6 +26,7 @@ bool vwi_state_may_follow(enum vwi_state from, enum vwi_state to);
 /* Which evidence ready waits for, and what an error needs to clear. Frozen at init. */
 struct vwi_ready_needs {
     bool log, health, port, benchmark, key, certificate;
+    bool model;      /* there is a model server, which can be probed even where ready does not wait for that */
     bool sticky;     /* an error stays until the process ends; else two good probes in a row clear it */
     double max_perf; /* > 0: capacity is fixed, benchmark is not needed */
     bool platform;   /* an unknown capacity is reported as VWI_READY_UNKNOWN_PERF */
@@ -36,11 +37,13 @@ struct vwi_ready_needs {
 #define VWI_READY_FALL 3 /* bad probes in a row that make a serving worker an error */
 #define VWI_READY_RISE 2 /* good probes in a row that clear degraded or error; while loading one is enough */
 #define VWI_READY_TEXT 256
+#define VWI_READY_CHARGED_MS 20 /* between probes that judge a charge: three bad ones tell within a tenth of a second */
 
 enum vwi_ready_event {
     VWI_READY_LISTENING,    /* our own port is open */
     VWI_READY_LOG_LOADED,
-    VWI_READY_LOG_ERROR,    /* text: the pattern */
+    VWI_READY_UNLOADED,     /* says the embedder: it has to load again */
+    VWI_READY_LOG_ERROR,    /* text: the pattern. A verdict if errors are sticky, else a charge that probes judge */
     VWI_READY_PROBE_GOOD,   /* of the health path, or of the port where there is none */
     VWI_READY_PROBE_BAD,    /* text */
     VWI_READY_BENCH_DONE,   /* score > 0 */
@@ -50,6 +53,10 @@ enum vwi_ready_event {
     VWI_READY_KEY_FAILED,   /* text; cleared by KEY_PRESENT under either policy */
     VWI_READY_CERTIFICATE,  /* TLS can be served; there for good */
     VWI_READY_LOAD_TIMEOUT, /* no effect once ready */
+    VWI_READY_SILENCE,      /* text: the model has answered nothing for unusually long: a charge that only PROGRESS clears */
+    VWI_READY_HUNG,         /* text: it went on; an error */
+    VWI_READY_PROGRESS,     /* it answers again, or nothing waits for it any more */
+    VWI_READY_LIVE,         /* score: the capacity that traffic shows; 0: go by the benchmark */
     VWI_READY_FAILED,       /* text: child exit, embedder, start-up */
     VWI_READY_DRAIN,
     VWI_READY_EVENTS
@@ -66,11 +73,14 @@ struct vwi_ready {
     struct vwi_ready_needs needs;
     enum vwi_state state;
     double start_s, since_s, loadtime_s;
-    double score;
+    double score, live;
+    double cleared_s;   /* when the last charge was dropped; 0: never */
     bool listening, log, health, key, certificate, measuring, suspect;
+    bool hasty;         /* the charge is judged at once, not at leisure: there was none just before */
     unsigned good, bad; /* probes in a row */
+    int charge;         /* enum charge of ready.c; 0: none */
     int fault;          /* enum fault of ready.c; 0: none */
-    char error[VWI_READY_TEXT];
+    char charged[VWI_READY_TEXT], error[VWI_READY_TEXT];
 };
 
 struct vwi_ready_view {
@@ -80,6 +90,7 @@ struct vwi_ready_view {
     double since_s;        /* when the state began: here in the clock of `now`, from vwi_startup_view() since the epoch */
     double loadtime_s;     /* process start to first ready; 0 before */
     double max_perf;       /* as reported: 0 before the first ready and while draining */
+    double measured;       /* by the benchmark; 0: none */
     bool capacity_known;   /* measured or configured; false: no predicted wait */
     const char *error_msg; /* "" unless in error */
 };

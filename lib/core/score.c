@@ -35,6 +35,21 @@ double vwi_score_median(double *rounds, size_t count)
     return left % 2 ? rounds[left / 2] : (rounds[left / 2 - 1] + rounds[left / 2]) / 2;
 }
 
+double vwi_score_spread(const double *rounds, size_t count)
+{
+    double median;
+    size_t skip = 0;
+
+    while (skip < count && !(rounds[skip] > 0))
+        skip++;
+    if (skip == count)
+        return 0;
+    rounds += skip;
+    count -= skip;
+    median = count % 2 ? rounds[count / 2] : (rounds[count / 2 - 1] + rounds[count / 2]) / 2;
+    return (rounds[count - 1] - rounds[0]) / median;
+}
+
 static bool digest(const char *key, char hex[HEX_LEN + 1])
 {
     unsigned char md[32];

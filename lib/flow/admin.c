@@ -87,7 +87,7 @@ static void serve_health(struct vwi_admin *admin, struct vwi_exchange *ex)
                   (double)(vwi_mono_us() - admin->start_us) / 1e6, vw_version());
     vwi_text_addf(&body, ", \"in_flight\": %zu, \"queued\": %zu, \"sessions\": 0", vwi_ledger_in_flight(desk->ledger),
                   vwi_queue_waiting(desk->queue));
-    vwi_text_addf(&body, ", \"load\": %.10g, \"max_perf\": %.10g", stats.load, ready.max_perf);
+    vwi_text_addf(&body, ", \"load\": %.10g, \"max_perf\": %.10g, \"measured\": %.10g", stats.load, ready.max_perf, ready.measured);
     vwi_text_addf(&body, ", \"model\": {\"connections_active\": %u, \"connections_idle\": %u, \"loadtime_s\": %.3f}}\n", active, idle,
                   ready.loadtime_s);
     reply_text(ex, vwi_state_serves(ready.state) ? 200 : 503, "application/json; charset=utf-8", &body);
@@ -181,6 +181,7 @@ static void serve_metrics(struct vwi_admin *admin, struct vwi_exchange *ex)
         in.plugin_count = collect_plugins(desk, plugins, &in.plugin_fallbacks);
     }
     in.capacity = ready.capacity_known ? ready.max_perf : 0;
+    in.measured = ready.measured;
     in.states = admin->states;
     in.state_count = VWI_STATES;
     in.state = ready.state;

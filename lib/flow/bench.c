@@ -37,6 +37,7 @@ struct vwi_bench {
     struct vwi_upstream *upstream;
     struct vwi_text target;
     char *cache_path; /* NULL: nothing is remembered */
+    struct vwi_text cache_key;
     struct vwi_timer step, limit;
     bool running, warming;
     struct slot *slots;
@@ -81,11 +82,11 @@ static double recall(struct vwi_bench *b)
     vw_error_t why = { VW_OK, "" };
     double score = 0;
 
-    if (!b->cache_path)
+    if (!b->cache_path || b->cache_key.failed)
         return 0;
     if (vwi_file_read(b->cache_path, CACHE_MAX_BYTES, &text, &why) != VW_OK)
         vwi_log_debug(b->setup.log, "benchmark: nothing remembered: %s", why.text);
-    else if (vwi_score_parse((struct vwi_span){ text.p, text.len }, b->setup.cache_key, &score, &why) != VW_OK)
+    else if (vwi_score_parse((struct vwi_span){ text.p, text.len }, b->cache_key.p, &score, &why) != VW_OK)
         vwi_log_info(b->setup.log, "benchmark: %s is not used: %s", b->cache_path, why.text);
     else
         vwi_log_info(b->setup.log, "benchmark: %.6g units/s, remembered in %s", score, b->cache_path);
@@ -98,9 +99,9 @@ static void remember(struct vwi_bench *b, double score)
     struct vwi_text text = VWI_TEXT_INIT;
     vw_error_t why = { VW_OK, "" };
 
-    if (!b->cache_path)
+    if (!b->cache_path || b->cache_key.failed)
         return;
-    if (!vwi_score_render(b->setup.cache_key, score, &text))
+    if (!vwi_score_render(b->cache_key.p, score, &text))
         vwi_fail(&why, VW_E_NOMEM, "out of memory");
     else if (vwi_dir_make(b->setup.state_dir, 0755, &why) == VW_OK)
         vwi_file_write(b->cache_path, text.p, text.len, 0644, &why);
@@ -113,7 +114,7 @@ static void remember(struct vwi_bench *b, double score)
 
 static void finish(struct vwi_bench *b, bool timed_out)
 {
-    double score = vwi_score_median(b->rounds, b->round);
+    double score = vwi_score_median(b->rounds, b->round), spread = vwi_score_spread(b->rounds, b->round);
 
     if (b->good == 0) {
         announce(b, 0, "No successful responses from benchmark");
@@ -121,8 +122,8 @@ static void finish(struct vwi_bench *b, bool timed_out)
         announce(b, 0, "Benchmark failed with error: the workload of its requests is 0");
     } else {
         vwi_log_info(b->setup.log,
-                     "benchmark: %.6g units/s, the median of %u rounds; %" PRIu64 " requests answered, %" PRIu64 " failed%s", score,
-                     b->round, b->good, b->bad, timed_out ? "; cut short by its timeout" : "");
+                     "benchmark: %.6g units/s, the median of %u rounds, which differ by %.0f%%; %" PRIu64 " requests answered, %" PRIu64
+                     " failed%s", score, b->round, 100 * spread, b->good, b->bad, timed_out ? "; cut short by its timeout" : "");
         if (!timed_out)
             remember(b, score);
         announce(b, score, NULL);
@@ -270,12 +271,14 @@ static void on_limit(void *arg)
     finish(b, true);
 }
 
-void vwi_bench_start(struct vwi_bench *b)
+void vwi_bench_start(struct vwi_bench *b, const char *engine)
 {
     double score;
 
     if (b->running)
         return;
+    vwi_text_clear(&b->cache_key);
+    vwi_text_addf(&b->cache_key, "%s|%s", b->setup.cache_key ? b->setup.cache_key : "", engine);
     b->failure = NULL;
     b->round = 0;
     b->good = b->bad = 0;
@@ -384,6 +387,7 @@ void vwi_bench_destroy(struct vwi_bench *b)
     vwi_timer_fini(&b->step);
     vwi_timer_fini(&b->limit);
     vwi_text_fini(&b->target);
+    vwi_text_fini(&b->cache_key);
     vwi_free(b->slots);
     vwi_free(b->rounds);
     vwi_free(b->cache_path);

@@ -39,8 +39,9 @@ struct vwi_bench_events {
 
 vw_err vwi_bench_create(const struct vwi_bench_setup *setup, const struct vwi_bench_events *events, void *arg,
                         struct vwi_bench **ret, vw_error_t *why);
-/* Ends with exactly one event, never inside this call. No effect while running. */
-void vwi_bench_start(struct vwi_bench *b);
+/* Ends with exactly one event, never inside this call. No effect while running. engine: copied; what the model server calls itself, as
+ * far as is known: a score is remembered for it alone. */
+void vwi_bench_start(struct vwi_bench *b, const char *engine);
 void vwi_bench_cancel(struct vwi_bench *b);  /* no event follows */
 void vwi_bench_destroy(struct vwi_bench *b); /* not inside its events */
 

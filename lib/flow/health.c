@@ -22,6 +22,7 @@ struct vwi_health {
     struct vwi_timer timer;
     int64_t gap_ms;
     int status;
+    char engine[64];
 };
 
 static bool is_running(const struct vwi_health *h) { return h->lease || h->probe; }
@@ -42,11 +43,27 @@ static void judge(struct vwi_health *h, const char *bad)
         h->events.on_good(h->arg);
 }
 
+static void keep_engine(struct vwi_health *h, const struct vwi_answer *answer)
+{
+    size_t i, len;
+
+    h->engine[0] = '\0';
+    for (i = 0; i < answer->header_count; i++) {
+        if (!vwi_span_is_nocase(answer->names[i], "server"))
+            continue;
+        len = answer->values[i].len < sizeof h->engine ? answer->values[i].len : sizeof h->engine - 1;
+        memcpy(h->engine, answer->values[i].p, len);
+        h->engine[len] = '\0';
+    }
+}
+
 static void on_head(void *arg, const struct vwi_answer *answer)
 {
     struct vwi_health *h = arg;
 
     h->status = answer->status;
+    if (answer->status == 200)
+        keep_engine(h, answer);
 }
 
 static void on_body(void *arg, const char *data, size_t len) { (void)arg, (void)data, (void)len; }
@@ -153,6 +170,8 @@ void vwi_health_now(struct vwi_health *h)
     h->probe = NULL;
     vwi_timer_start(&h->timer, 0);
 }
+
+const char *vwi_health_engine(const struct vwi_health *h) { return h->engine; }
 
 void vwi_health_destroy(struct vwi_health *h)
 {

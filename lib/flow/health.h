@@ -25,6 +25,8 @@ vw_err vwi_health_create(struct vwi_loop *loop, const struct vwi_model_conf *mod
                          const struct vwi_health_events *events, void *arg, struct vwi_health **ret, vw_error_t *why);
 void vwi_health_pace(struct vwi_health *h, int64_t gap_ms); /* end of a probe to the next; 0: stop after the running one */
 void vwi_health_now(struct vwi_health *h);                  /* begin a fresh probe, dropping one that is under way */
+/* What the model server calls itself: the Server header of its last good answer; "" while there is none. */
+const char *vwi_health_engine(const struct vwi_health *h);
 void vwi_health_destroy(struct vwi_health *h);              /* not inside its events */
 
 #endif

@@ -484,6 +484,19 @@ void vwi_desk_fini(struct vwi_desk *desk)
 
 bool vwi_desk_idle(const struct vwi_desk *desk) { return vwi_list_empty(&desk->own.requests); }
 
+size_t vwi_desk_awaiting(const struct vwi_desk *desk)
+{
+    struct vwi_list *node;
+    size_t count = 0;
+
+    for (node = desk->own.requests.next; node != &desk->own.requests; node = node->next) {
+        const struct vwi_request *rq = VWI_CONTAINER(node, struct vwi_request, node);
+
+        count += rq->relay && !rq->tunnel && vwi_relay_awaits_model(rq->relay);
+    }
+    return count;
+}
+
 void vwi_desk_refuse_unjudged(struct vwi_desk *desk)
 {
     struct vwi_list *node, *next;

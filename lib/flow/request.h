@@ -59,6 +59,7 @@ struct vwi_desk {
 vw_err vwi_desk_init(struct vwi_desk *desk, vw_error_t *why);
 void vwi_desk_fini(struct vwi_desk *desk); /* requests are over by then: destroy the front first */
 bool vwi_desk_idle(const struct vwi_desk *desk);
+size_t vwi_desk_awaiting(const struct vwi_desk *desk); /* requests for which the model owes the next byte; tunnels owe none. Walks all */
 /* Cut what is left: model connections closed, booked as errored, clients get 503 draining where no answer was begun. From then on
  * nothing is started any more, control handlers included. */
 void vwi_desk_refuse_unjudged(struct vwi_desk *desk); /* whose bodies are still to come: 503, none of them was counted */

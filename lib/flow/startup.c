@@ -70,7 +70,7 @@ static void feed(struct vwi_startup *s, enum vwi_ready_event event, const char *
     if (s->health && (wishes & VWI_READY_PROBE_NOW) && gap_ms > 0)
         vwi_health_now(s->health);
     if (s->bench && (wishes & VWI_READY_MEASURE) && s->ready.measuring && s->ready.state != VWI_STATE_DRAINING)
-        vwi_bench_start(s->bench);
+        vwi_bench_start(s->bench, s->health ? vwi_health_engine(s->health) : "");
 }
 
 /* ---- what the model says ---- */
@@ -185,13 +185,14 @@ static struct vwi_ready_needs find_needs(const struct vwi_startup_setup *setup)
     struct vwi_ready_needs needs = { 0 };
 
     needs.log = setup->driven || (has_source && conf->on_load.count > 0);
+    needs.model = setup->model != NULL;
     needs.health = setup->model && conf->health_path;
     needs.port = setup->model && !needs.log && !needs.health;
     needs.max_perf = conf->max_perf;
     needs.benchmark = setup->model && setup->bench_handler && conf->max_perf <= 0;
     needs.key = setup->needs_key;
     needs.certificate = setup->needs_certificate;
-    needs.sticky = setup->model && conf->sticky; /* without a model server the embedder's word clears */
+    needs.sticky = setup->model && conf->sticky && !setup->driven; /* else the embedder's word clears */
     needs.platform = setup->platform;
     needs.load_s = conf->load_s;
     return needs;
@@ -316,6 +317,14 @@ void vwi_startup_key_failed(struct vwi_startup *s, const char *text) { feed(s, V
 void vwi_startup_error(struct vwi_startup *s, const char *text) { feed(s, VWI_READY_FAILED, text, 0); }
 void vwi_startup_loaded(struct vwi_startup *s) { feed(s, VWI_READY_LOG_LOADED, NULL, 0); }
 void vwi_startup_capacity(struct vwi_startup *s, double max_perf) { feed(s, VWI_READY_BENCH_DONE, NULL, max_perf); }
+void vwi_startup_unloaded(struct vwi_startup *s) { feed(s, VWI_READY_UNLOADED, NULL, 0); }
+void vwi_startup_progress(struct vwi_startup *s) { feed(s, VWI_READY_PROGRESS, NULL, 0); }
+void vwi_startup_live(struct vwi_startup *s, double max_perf) { feed(s, VWI_READY_LIVE, NULL, max_perf); }
+
+void vwi_startup_silence(struct vwi_startup *s, bool hung, const char *text)
+{
+    feed(s, hung ? VWI_READY_HUNG : VWI_READY_SILENCE, text, 0);
+}
 
 void vwi_startup_drain(struct vwi_startup *s)
 {

@@ -50,6 +50,10 @@ void vwi_startup_error(struct vwi_startup *s, const char *text);                
 void vwi_startup_line(struct vwi_startup *s, const char *line, size_t len);       /* a line of the model's output */
 void vwi_startup_loaded(struct vwi_startup *s);                                   /* as a load line, said by the embedder */
 void vwi_startup_capacity(struct vwi_startup *s, double max_perf);                /* units per second, said by the embedder */
+void vwi_startup_unloaded(struct vwi_startup *s);                                 /* the model is not there any more, says the embedder */
+void vwi_startup_silence(struct vwi_startup *s, bool hung, const char *text);     /* core/pulse */
+void vwi_startup_progress(struct vwi_startup *s);
+void vwi_startup_live(struct vwi_startup *s, double max_perf);                    /* core/capacity */
 void vwi_startup_drain(struct vwi_startup *s);                                    /* final; stops probing and measuring */
 
 struct vwi_ready_view vwi_startup_view(const struct vwi_startup *s);              /* texts valid until the next change */

@@ -36,6 +36,8 @@ struct vwi_relay *vwi_relay_start(struct vwi_upstream *up, const struct vwi_upst
 /* Inside on_head, where the user has sent a head of events itself: the answer, which is JSON, becomes the data of one event. */
 void vwi_relay_as_event(struct vwi_relay *relay);
 uint64_t vwi_relay_bytes(const struct vwi_relay *relay); /* of the body, so far */
+/* The model owes the next byte: it has the whole request, and what it answers is read. */
+bool vwi_relay_awaits_model(const struct vwi_relay *relay);
 void vwi_relay_drained(struct vwi_relay *relay); /* forward the exchange's on_drained */
 void vwi_relay_body(struct vwi_relay *relay);    /* forward the exchange's on_body, when the request is streamed or upgrades */
 void vwi_relay_cancel(struct vwi_relay *relay);  /* the client is gone: model connection closed at once; no on_end */

@@ -38,6 +38,7 @@ struct vwi_upstream {
     struct vwi_list leases;
     struct vwi_timer tick;
     int64_t tick_ms; /* 0: not running */
+    uint64_t received;
     struct vwi_burial burial;
     char buffer[READ_BYTES]; /* one for all: what is read is used up before the next read */
 };
@@ -412,6 +413,7 @@ static void on_readable(struct vwi_lease *l)
             on_broken(l, l->heard ? "connection reset before the end of the answer" : "connection reset before an answer");
             return;
         }
+        up->received += (uint64_t)n;
         if (!take(l, up->buffer, (size_t)n))
             break;
     }
@@ -579,6 +581,8 @@ void vwi_upstream_destroy(struct vwi_upstream *up)
 }
 
 struct vwi_loop *vwi_upstream_loop(const struct vwi_upstream *up) { return up->pool.loop; }
+
+uint64_t vwi_upstream_received(const struct vwi_upstream *up) { return up->received; }
 
 void vwi_upstream_counts(const struct vwi_upstream *up, unsigned *ret_active, unsigned *ret_idle)
 {

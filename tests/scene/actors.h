@@ -122,6 +122,7 @@ struct answer client_envelope(uint16_t port, struct control *c, const char *path
 
 /* ---- worker ---- */
 struct worker;
+void worker_driven(void); /* workers started from now on wait for vw_worker_set_state(READY) */
 /* config: worker.json with ' for ". model and control may be NULL. Environment of the platform is set when control is given. */
 struct worker *worker_start(struct model *m, struct control *c, const char *config);
 struct worker *worker_start_ready(struct model *m, struct control *c, const char *config);
@@ -160,6 +161,7 @@ bool has_program(const char *name); /* found on PATH; says so once where it is n
 
 /* ---- odds ---- */
 void step_clock(double seconds); /* the worker's wall clock, in this process, is set forward, or back */
+void skip_time(double seconds);  /* it has gone by all at once, says the worker's monotonic clock; timers do not hear of it */
 unsigned open_descriptors(void); /* of this process */
 void scene_init(void); /* once, before the tests are forked: keys */
 char *quoted(const char *text); /* ' to ", to be freed */

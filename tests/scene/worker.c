@@ -156,6 +156,7 @@ double now_s(void)
 }
 
 static _Atomic double clock_step;
+static _Atomic int64_t skipped_us;
 
 /* In place of base/clock's (the linker's --wrap), for this program's worker alone. */
 double __real_vwi_wall_s(void);
@@ -163,6 +164,12 @@ double __wrap_vwi_wall_s(void);
 
 double __wrap_vwi_wall_s(void) { return __real_vwi_wall_s() + clock_step; }
 void step_clock(double seconds) { clock_step = seconds; }
+
+int64_t __real_vwi_mono_us(void);
+int64_t __wrap_vwi_mono_us(void);
+
+int64_t __wrap_vwi_mono_us(void) { return __real_vwi_mono_us() + skipped_us; }
+void skip_time(double seconds) { skipped_us += (int64_t)(seconds * 1e6); }
 
 unsigned open_descriptors(void)
 {
@@ -222,6 +229,10 @@ static struct {
     const char *name;
     char *value;
 } settings[MAX_SETTINGS];
+
+static bool driven;
+
+void worker_driven(void) { driven = true; }
 
 /* A test is a process of its own, so these are forgotten with it. */
 void worker_setenv(const char *name, const char *value)
@@ -289,6 +300,7 @@ struct worker *worker_start(struct model *m, struct control *c, const char *conf
     path = write_config(config, c != NULL);
     options.config_path = path;
     options.plugin_path = VWT_BUILD "/plugins";
+    options.driven = driven;
     options.log_level = VW_LOG_DEBUG;
     options.log_fn = on_log;
     options.log_arg = w;

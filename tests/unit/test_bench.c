@@ -24,6 +24,7 @@ static struct {
     struct vwi_benchmark_conf conf;
     struct vwi_handler_conf handler;
     struct vwi_bench_setup setup;
+    const char *engine;
     struct vwi_bench *bench;
     struct vwi_health *health;
     struct vwi_log log;
@@ -119,6 +120,7 @@ static void set_up(void)
     static char *dataset[] = { first, second };
 
     memset(&t, 0, sizeof t);
+    t.engine = "";
     snprintf(t.dir, sizeof t.dir, "/tmp/vwi-bench-XXXXXX");
     scratch_make(t.dir);
     ck_assert_int_eq(vwi_loop_create(&t.loop, NULL), VW_OK);
@@ -160,8 +162,8 @@ static void measure(void)
 {
     t.done = t.failed = 0;
     make_bench();
-    vwi_bench_start(t.bench);
-    vwi_bench_start(t.bench);
+    vwi_bench_start(t.bench, t.engine);
+    vwi_bench_start(t.bench, t.engine);
     ck_assert_uint_eq(t.done + t.failed, 0);
     run();
     ck_assert_uint_eq(t.done + t.failed, 1);
@@ -300,6 +302,9 @@ START_TEST(bench_remembers_its_score_for_the_same_configuration)
     ck_assert_int_eq(t.stub.requests, 3 * asked);
     measure();
     ck_assert_int_eq(t.stub.requests, 3 * asked);
+    t.engine = "engine/2";
+    measure();
+    ck_assert_int_eq(t.stub.requests, 4 * asked);
 }
 END_TEST
 
@@ -382,7 +387,7 @@ START_TEST(bench_that_was_cancelled_says_nothing)
     make_bench();
     ck_assert_int_eq(vwi_timer_init(&t.later, t.loop, stop, NULL), VW_OK);
     t.silent = true;
-    vwi_bench_start(t.bench);
+    vwi_bench_start(t.bench, t.engine);
     vwi_timer_start(&t.later, 20);
     run();
     vwi_bench_cancel(t.bench);
@@ -390,7 +395,7 @@ START_TEST(bench_that_was_cancelled_says_nothing)
     run();
     ck_assert_uint_eq(t.done + t.failed, 0);
     t.silent = false;
-    vwi_bench_start(t.bench);
+    vwi_bench_start(t.bench, t.engine);
     run();
     ck_assert_uint_eq(t.done, 1);
 }
@@ -421,6 +426,21 @@ START_TEST(health_is_good_on_200_alone)
     run();
     ck_assert_str_eq(t.text, "Healthcheck failed with status: 503");
     ck_assert_uint_eq(t.bad, 2);
+}
+END_TEST
+
+START_TEST(health_learns_what_the_model_server_calls_itself)
+{
+    make_health("/health");
+    ck_assert_str_eq(vwi_health_engine(t.health), "");
+    t.answer = "HTTP/1.1 200 OK\r\nSERVER: llama.cpp/b4500\r\nContent-Length: 0\r\n\r\n";
+    vwi_health_now(t.health);
+    run();
+    ck_assert_str_eq(vwi_health_engine(t.health), "llama.cpp/b4500");
+    t.answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    vwi_health_now(t.health);
+    run();
+    ck_assert_str_eq(vwi_health_engine(t.health), "");
 }
 END_TEST
 
@@ -527,6 +547,7 @@ Suite *bench_suite(void)
     tcase_add_test(tc, bench_without_payloads_is_refused);
     tcase_add_test(tc, bench_that_was_cancelled_says_nothing);
     tcase_add_test(tc, health_is_good_on_200_alone);
+    tcase_add_test(tc, health_learns_what_the_model_server_calls_itself);
     tcase_add_test(tc, health_of_an_absent_model_says_why);
     tcase_add_test(tc, health_goes_on_at_its_pace_until_stopped);
     tcase_add_test(tc, health_asked_now_drops_a_probe_under_way);

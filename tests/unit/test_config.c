@@ -506,6 +506,8 @@ START_TEST(table_has_every_key_and_each_default_is_a_value)
         "logActionConfig",
         "pluginPath",
         "maxPerf",
+        "liveCapacity",
+        "hangFactor",
         "maxSessions",
         "maxSessionLifetime",
         "unsecured",

@@ -50,6 +50,17 @@ static struct vwi_ready serving(struct vwi_ready_needs needs)
     return r;
 }
 
+/* An error line, and probes that prove it right. */
+static unsigned condemn(struct vwi_ready *r, const char *text)
+{
+    unsigned wishes = feed_text(r, VWI_READY_LOG_ERROR, text);
+    int i;
+
+    for (i = 0; i < VWI_READY_FALL; i++)
+        wishes |= feed_text(r, VWI_READY_PROBE_BAD, "Connection refused");
+    return wishes;
+}
+
 START_TEST(every_state_has_a_name_and_a_place_in_the_table)
 {
     static const char *const names[] = { "starting", "loading", "benchmarking", "ready", "degraded", "draining", "error" };
@@ -216,6 +227,141 @@ START_TEST(an_error_line_is_an_error_with_the_pattern_as_its_text)
 }
 END_TEST
 
+START_TEST(an_error_line_alone_is_only_looked_into_where_probes_can_tell)
+{
+    struct vwi_ready r = serving((struct vwi_ready_needs){ 0 });
+    unsigned wishes = feed_text(&r, VWI_READY_LOG_ERROR, "Traceback");
+
+    ck_assert((wishes & VWI_READY_PROBE_NOW) && (wishes & VWI_READY_CHANGED));
+    expect(&r, "degraded");
+    ck_assert_str_eq(vwi_ready_view(&r).error_msg, "");
+    ck_assert_ptr_nonnull(strstr(vwi_ready_view(&r).reason, "log shows an error"));
+    ck_assert_int_eq(vwi_ready_probe_gap_ms(&r), VWI_READY_CHARGED_MS);
+    ck_assert_uint_eq(feed_text(&r, VWI_READY_LOG_ERROR, "Traceback"), 0);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "degraded");
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "ready");
+    ck_assert_int_eq(vwi_ready_probe_gap_ms(&r), 10000);
+}
+END_TEST
+
+START_TEST(an_error_line_stands_when_three_probes_in_a_row_fail)
+{
+    struct vwi_ready r = serving((struct vwi_ready_needs){ 0 });
+
+    feed_text(&r, VWI_READY_LOG_ERROR, "CUDA out of memory");
+    feed_text(&r, VWI_READY_PROBE_BAD, "a");
+    feed_text(&r, VWI_READY_PROBE_BAD, "b");
+    feed(&r, VWI_READY_PROBE_GOOD);
+    feed_text(&r, VWI_READY_PROBE_BAD, "c");
+    feed_text(&r, VWI_READY_PROBE_BAD, "d");
+    expect(&r, "degraded");
+    ck_assert(feed_text(&r, VWI_READY_PROBE_BAD, "e") & VWI_READY_CHANGED);
+    expect(&r, "error");
+    ck_assert_str_eq(vwi_ready_view(&r).error_msg, "CUDA out of memory");
+}
+END_TEST
+
+START_TEST(error_lines_in_a_row_are_looked_into_at_leisure)
+{
+    struct vwi_ready r = serving((struct vwi_ready_needs){ 0 });
+
+    feed_text(&r, VWI_READY_LOG_ERROR, "Traceback");
+    feed(&r, VWI_READY_PROBE_GOOD);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    ck_assert(!(vwi_ready_feed(&r, VWI_READY_LOG_ERROR, "Traceback", 0, START + 1.5) & VWI_READY_PROBE_NOW));
+    ck_assert_int_eq(vwi_ready_probe_gap_ms(&r), 1000);
+    vwi_ready_feed(&r, VWI_READY_PROBE_GOOD, NULL, 0, START + 2.5);
+    vwi_ready_feed(&r, VWI_READY_PROBE_GOOD, NULL, 0, START + 3.5);
+    ck_assert(vwi_ready_feed(&r, VWI_READY_LOG_ERROR, "Traceback", 0, START + 9) & VWI_READY_PROBE_NOW);
+}
+END_TEST
+
+START_TEST(without_a_probe_an_error_line_is_an_error)
+{
+    struct vwi_ready r = begin((struct vwi_ready_needs){ .log = true });
+
+    feed(&r, VWI_READY_LISTENING);
+    feed(&r, VWI_READY_LOG_LOADED);
+    feed_text(&r, VWI_READY_LOG_ERROR, "x");
+    expect(&r, "error");
+}
+END_TEST
+
+START_TEST(a_port_that_nothing_waits_for_still_judges_an_error_line)
+{
+    struct vwi_ready r = begin((struct vwi_ready_needs){ .log = true, .model = true });
+
+    feed(&r, VWI_READY_LISTENING);
+    feed(&r, VWI_READY_LOG_LOADED);
+    ck_assert(feed_text(&r, VWI_READY_LOG_ERROR, "x") & VWI_READY_PROBE_NOW);
+    expect(&r, "degraded");
+    ck_assert_int_gt(vwi_ready_probe_gap_ms(&r), 0);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "ready");
+}
+END_TEST
+
+START_TEST(silence_degrades_goes_on_to_an_error_and_clears_on_progress)
+{
+    struct vwi_ready r = serving((struct vwi_ready_needs){ 0 });
+
+    ck_assert(feed_text(&r, VWI_READY_SILENCE, "no byte for 300 s") & VWI_READY_PROBE_NOW);
+    expect(&r, "degraded");
+    ck_assert_str_eq(vwi_ready_view(&r).reason, "no byte for 300 s");
+    feed(&r, VWI_READY_PROBE_GOOD);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "degraded"); /* its health path may well answer */
+    feed_text(&r, VWI_READY_HUNG, "no byte for 600 s");
+    expect(&r, "error");
+    ck_assert_str_eq(vwi_ready_view(&r).error_msg, "no byte for 600 s");
+    feed(&r, VWI_READY_PROBE_GOOD);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "error");
+    ck_assert(feed(&r, VWI_READY_PROGRESS) & VWI_READY_CHANGED);
+    expect(&r, "ready");
+    feed_text(&r, VWI_READY_SILENCE, "again");
+    feed(&r, VWI_READY_PROGRESS);
+    expect(&r, "ready");
+}
+END_TEST
+
+START_TEST(silence_with_failing_probes_is_an_error_at_once)
+{
+    struct vwi_ready r = serving((struct vwi_ready_needs){ .sticky = true });
+    int i;
+
+    feed_text(&r, VWI_READY_SILENCE, "no byte");
+    for (i = 0; i < 3; i++)
+        feed_text(&r, VWI_READY_PROBE_BAD, "timeout");
+    expect(&r, "error");
+    ck_assert_str_eq(vwi_ready_view(&r).error_msg, "no byte");
+    feed(&r, VWI_READY_PROGRESS); /* our own inference, so it heals whatever the policy */
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "ready");
+}
+END_TEST
+
+START_TEST(traffic_corrects_the_measured_capacity_and_a_new_measure_counts_again)
+{
+    struct vwi_ready r = begin((struct vwi_ready_needs){ .benchmark = true });
+
+    feed(&r, VWI_READY_LISTENING);
+    score(&r, 100);
+    expect(&r, "ready");
+    ck_assert(vwi_ready_feed(&r, VWI_READY_LIVE, NULL, 90, START + 2) & VWI_READY_CHANGED);
+    ck_assert_double_eq(vwi_ready_view(&r).max_perf, 90);
+    ck_assert_double_eq(vwi_ready_view(&r).measured, 100);
+    ck_assert_uint_eq(vwi_ready_feed(&r, VWI_READY_LIVE, NULL, 90.5, START + 3), 0);
+    ck_assert_double_eq(vwi_ready_view(&r).max_perf, 90);
+    score(&r, 120);
+    ck_assert_double_eq(vwi_ready_view(&r).max_perf, 120);
+}
+END_TEST
+
 START_TEST(a_sticky_error_stays)
 {
     struct vwi_ready r = serving((struct vwi_ready_needs){ .sticky = true, .log = true });
@@ -234,7 +380,8 @@ START_TEST(an_error_clears_after_two_good_probes_in_a_row)
 {
     struct vwi_ready r = serving((struct vwi_ready_needs){ 0 });
 
-    ck_assert(feed_text(&r, VWI_READY_LOG_ERROR, "x") & VWI_READY_PROBE_NOW);
+    ck_assert(condemn(&r, "x") & VWI_READY_PROBE_NOW);
+    ck_assert_str_eq(vwi_ready_view(&r).error_msg, "x");
     feed(&r, VWI_READY_PROBE_GOOD);
     feed(&r, VWI_READY_PROBE_BAD);
     feed(&r, VWI_READY_PROBE_GOOD);
@@ -250,7 +397,7 @@ START_TEST(an_error_while_loading_clears_into_loading)
     struct vwi_ready r = begin((struct vwi_ready_needs){ .log = true, .health = true });
 
     feed(&r, VWI_READY_LISTENING);
-    feed_text(&r, VWI_READY_LOG_ERROR, "Traceback");
+    condemn(&r, "Traceback");
     expect(&r, "error");
     feed(&r, VWI_READY_PROBE_GOOD);
     feed(&r, VWI_READY_PROBE_GOOD);
@@ -264,7 +411,7 @@ START_TEST(a_load_line_after_an_error_is_a_new_start)
 {
     struct vwi_ready r = serving((struct vwi_ready_needs){ .log = true });
 
-    feed_text(&r, VWI_READY_LOG_ERROR, "x");
+    condemn(&r, "x");
     ck_assert(feed(&r, VWI_READY_LOG_LOADED) & VWI_READY_PROBE_NOW);
     expect(&r, "loading");
     feed(&r, VWI_READY_PROBE_GOOD);
@@ -336,7 +483,7 @@ START_TEST(a_benchmark_that_ends_during_an_error_counts)
 
     feed(&r, VWI_READY_LISTENING);
     feed(&r, VWI_READY_PROBE_GOOD);
-    feed_text(&r, VWI_READY_LOG_ERROR, "x");
+    condemn(&r, "x");
     ck_assert_uint_eq(score(&r, 9), 0);
     expect(&r, "error");
     feed(&r, VWI_READY_PROBE_GOOD);
@@ -415,7 +562,7 @@ START_TEST(draining_is_final_and_reports_neither_capacity_nor_error)
     struct vwi_ready r = serving((struct vwi_ready_needs){ .max_perf = 7 });
     int event;
 
-    feed_text(&r, VWI_READY_LOG_ERROR, "x");
+    condemn(&r, "x");
     ck_assert(feed(&r, VWI_READY_DRAIN) & VWI_READY_CHANGED);
     expect(&r, "draining");
     ck_assert_double_eq(vwi_ready_view(&r).max_perf, 0);
@@ -459,10 +606,10 @@ START_TEST(no_walk_leaves_the_table)
 {
     unsigned seed = 1, bits, step;
 
-    for (bits = 0; bits < 256; bits++) {
+    for (bits = 0; bits < 512; bits++) {
         struct vwi_ready_needs needs = {
             .log = bits & 1, .health = bits & 2, .port = bits & 4, .benchmark = bits & 8, .key = bits & 16, .sticky = bits & 32,
-            .platform = bits & 64, .max_perf = bits & 128 ? 10 : 0,
+            .platform = bits & 64, .max_perf = bits & 128 ? 10 : 0, .model = bits & 256,
         };
         struct vwi_ready r = begin(needs);
         double now = START;
@@ -471,7 +618,7 @@ START_TEST(no_walk_leaves_the_table)
             enum vwi_state from = r.state;
             unsigned choice = rand_r(&seed) % (step < 140 ? VWI_READY_DRAIN : VWI_READY_EVENTS);
             enum vwi_ready_event event = (enum vwi_ready_event)choice;
-            unsigned wishes = vwi_ready_feed(&r, event, "text", event == VWI_READY_BENCH_DONE ? 5 : 0, now += 0.5);
+            unsigned wishes = vwi_ready_feed(&r, event, "text", event == VWI_READY_BENCH_DONE || event == VWI_READY_LIVE ? 5 : 0, now += 0.5);
             struct vwi_ready_view view = vwi_ready_view(&r);
 
             ck_assert(from == r.state || vwi_state_may_follow(from, r.state));
@@ -505,6 +652,14 @@ Suite *ready_suite(void)
     tcase_add_test(tc, a_fixed_capacity_needs_no_benchmark);
     tcase_add_test(tc, an_unknown_capacity_is_reported_as_100_to_the_platform_only);
     tcase_add_test(tc, an_error_line_is_an_error_with_the_pattern_as_its_text);
+    tcase_add_test(tc, an_error_line_alone_is_only_looked_into_where_probes_can_tell);
+    tcase_add_test(tc, an_error_line_stands_when_three_probes_in_a_row_fail);
+    tcase_add_test(tc, error_lines_in_a_row_are_looked_into_at_leisure);
+    tcase_add_test(tc, without_a_probe_an_error_line_is_an_error);
+    tcase_add_test(tc, a_port_that_nothing_waits_for_still_judges_an_error_line);
+    tcase_add_test(tc, silence_degrades_goes_on_to_an_error_and_clears_on_progress);
+    tcase_add_test(tc, silence_with_failing_probes_is_an_error_at_once);
+    tcase_add_test(tc, traffic_corrects_the_measured_capacity_and_a_new_measure_counts_again);
     tcase_add_test(tc, a_sticky_error_stays);
     tcase_add_test(tc, an_error_clears_after_two_good_probes_in_a_row);
     tcase_add_test(tc, an_error_while_loading_clears_into_loading);

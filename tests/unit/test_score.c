@@ -18,6 +18,17 @@ static const struct {
     { { 0, 0 }, 2, 0 },
 };
 
+START_TEST(the_spread_is_told_as_a_part_of_the_median)
+{
+    double rounds[] = { 0, 90, 100, 120 }, none[] = { 0, 0 };
+
+    ck_assert_double_eq_tol(vwi_score_spread(rounds, 4), 0.3, 1e-12);
+    ck_assert_double_eq(vwi_score_spread(rounds + 1, 1), 0);
+    ck_assert_double_eq(vwi_score_spread(none, 2), 0);
+    ck_assert_double_eq(vwi_score_spread(none, 0), 0);
+}
+END_TEST
+
 START_TEST(the_median_leaves_out_rounds_without_success)
 {
     double rounds[6];
@@ -81,6 +92,7 @@ Suite *score_suite(void)
     Suite *s = suite_create("score");
     TCase *tc = tcase_create("score");
 
+    tcase_add_test(tc, the_spread_is_told_as_a_part_of_the_median);
     tcase_add_loop_test(tc, the_median_leaves_out_rounds_without_success, 0, (int)VWI_ARRAY_LEN(cases));
     tcase_add_test(tc, a_score_comes_back_for_the_same_key_only);
     tcase_add_test(tc, no_damaged_text_becomes_a_score);

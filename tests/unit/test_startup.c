@@ -234,10 +234,29 @@ START_TEST(startup_recovers_from_an_error_by_probes)
     start();
     model_says("Application startup complete\n");
     wait_state(VWI_STATE_READY);
+    t.status = 500;
     model_says("CUDA out of memory\n");
     wait_state(VWI_STATE_ERROR);
+    ck_assert_str_eq(view().error_msg, "CUDA out of memory");
+    t.status = 200;
     wait_state(VWI_STATE_READY);
     ck_assert_str_eq(view().error_msg, "");
+}
+END_TEST
+
+START_TEST(startup_forgives_an_error_line_while_probes_stay_good)
+{
+    static char health[] = "/health";
+
+    t.conf.health_path = health;
+    t.conf.sticky = false;
+    start();
+    model_says("Application startup complete\n");
+    wait_state(VWI_STATE_READY);
+    model_says("CUDA out of memory\n");
+    wait_state(VWI_STATE_DEGRADED);
+    ck_assert_str_eq(view().error_msg, "");
+    wait_state(VWI_STATE_READY);
 }
 END_TEST
 
@@ -416,6 +435,7 @@ Suite *startup_suite(void)
     tcase_add_test(tc, startup_copies_a_bounded_number_of_lines);
     tcase_add_test(tc, startup_waits_for_a_good_probe_after_the_load_line);
     tcase_add_test(tc, startup_recovers_from_an_error_by_probes);
+    tcase_add_test(tc, startup_forgives_an_error_line_while_probes_stay_good);
     tcase_add_test(tc, startup_with_nothing_configured_waits_for_the_port);
     tcase_add_test(tc, startup_warns_of_patterns_without_a_source_and_waits_for_the_port);
     tcase_add_test(tc, startup_measures_while_it_goes_on_reading);
