@@ -22,9 +22,11 @@
 #include "flow/admin.h"
 #include "flow/beacon.h"
 #include "flow/certificate.h"
+#include "flow/cut.h"
 #include "flow/describe.h"
 #include "flow/drain.h"
 #include "flow/embedder.h"
+#include "flow/master.h"
 #include "flow/request.h"
 #include "flow/respond.h"
 #include "flow/settings.h"
@@ -54,6 +56,7 @@ struct vw_worker {
     struct vwi_drain drain;
     struct vwi_vitals vitals;
     struct vwi_embedder *embedder;
+    struct vwi_master master;
     struct vwi_handler *bench_handler; /* NULL: none */
     struct vwi_text cache_key;
     struct vwi_timer publish;
@@ -198,6 +201,14 @@ static void on_turn(void *arg, double cpu_s, double wall_s)
     vwi_admin_turn(worker->desk.admin, cpu_s, wall_s);
 }
 
+static void on_drain(void *arg)
+{
+    struct vw_worker *worker = arg;
+
+    vwi_certificate_stop(worker->certificate);
+    vwi_drain_begin(&worker->drain);
+}
+
 static void on_signal_bits(void *arg, unsigned bits)
 {
     struct vw_worker *worker = arg;
@@ -209,7 +220,7 @@ static void on_signal_bits(void *arg, unsigned bits)
     if (bits & SIGNAL_STOP)
         vwi_drain_now(&worker->drain);
     else if (bits & SIGNAL_DRAIN)
-        vwi_drain_begin(&worker->drain);
+        on_drain(worker);
 }
 
 /* ---- the benchmark weighs and parses as requests do ---- */
@@ -410,6 +421,9 @@ static vw_err build_front(struct vw_worker *worker, vw_error_t *why)
 
     desk->on_idle = on_idle;
     desk->on_idle_arg = worker;
+    worker->master = (struct vwi_master){ .desk = desk, .token = worker->config->report.mtoken, .update_file = worker->config->update_file,
+                                          .on_drain = on_drain, .arg = worker };
+    desk->master = &worker->master;
     err = vwi_upstream_create(worker->loop, &worker->config->model, &worker->log, &desk->upstream, why);
     if (err == VW_OK)
         err = vwi_admin_create(desk, &worker->front, &desk->admin, why);
@@ -424,7 +438,6 @@ static vw_err build_front(struct vw_worker *worker, vw_error_t *why)
         return err;
     worker->drain.desk = desk;
     worker->drain.front = worker->front;
-    worker->drain.limit_s = worker->config->drain_s;
     worker->vitals.desk = desk;
     worker->vitals.conf = &worker->config->ready;
     worker->vitals.many = worker->bench_handler ? worker->bench_handler->conf->benchmark->concurrency : 0;

@@ -91,6 +91,7 @@ struct vwi_handler_conf {
     struct vwi_strings upgrade;        /* "websocket" or nothing */
     struct vwi_timeouts_conf timeouts; /* the global ones, overridden */
     struct vwi_heartbeat_conf heartbeat;
+    double drain_s;                    /* the global one, overridden: for its requests once a drain has begun */
     struct vwi_benchmark_conf *benchmark; /* NULL: none; at most one handler has it */
 };
 

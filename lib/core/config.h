@@ -25,6 +25,7 @@ struct vwi_config {
     struct vwi_ready_conf ready;
     struct vwi_strings plugin_path; /* in search order */
     double drain_s;
+    char *update_file; /* what POST /pyworker/update creates */
     bool platform;                  /* CONTAINER_ID was set; same as report.platform */
     bool catch_all;                 /* no handlers were configured: the only one is the built-in catch-all */
     struct vwi_strings warnings;    /* one line each, to be said once; never a secret */

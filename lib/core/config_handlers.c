@@ -132,6 +132,7 @@ static void fill_handler(struct vwi_fill *fill, json_t *object, const char *path
     char own[VWI_FILL_PATH];
 
     handler->timeouts = fill->config->model.timeouts;
+    handler->drain_s = fill->config->drain_s;
     vwi_fill_object(fill, SCOPE, object, path, handler);
     handler->heartbeat.enabled = json_is_object(json_object_get(object, "heartbeat"));
     handler->auth = read_auth(json_object_get(object, "auth"));

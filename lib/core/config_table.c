@@ -159,7 +159,8 @@ static const struct vwi_config_key keys[] = {
     RULE("handlers[].upgrade", STRINGS, NULL, NULL, HANDLER(upgrade),
          "Protocols that a connection may switch to, passed both ways as a tunnel that holds its slot while it lives: [\"websocket\"]. "
          "Needs the method GET.", 0, vwi_config_upgrade_problem),
-    LATER("handlers[].drainTimeout", SECONDS, "Time to finish these requests when the worker stops."),
+    ROW("handlers[].drainTimeout", SECONDS, "seconds", NULL, FROM(0), NULL, HANDLER(drain_s),
+        "As drainTimeout, for the requests of this handler; it may be longer or shorter."),
     PART("lanes", MAP, "Queues that handlers may share, by name; a name that no handler uses is warned about."),
     ROW("lanes.*.maxConcurrency", INTEGER, "requests", NULL, RANGE(0, 1000000), NULL, LANE(max_concurrency),
         "Most requests of the lane at the model at once, 0 for no limit; by default 1 if a handler in it is not parallel, else "
@@ -232,7 +233,8 @@ static const struct vwi_config_key keys[] = {
     LATER("maxSessions", INTEGER, "Most sessions at once."),
     LATER("maxSessionLifetime", SECONDS, "Longest life of a session."),
     LATER("adminAddress", STRING, "An address of its own for what operators look at."),
-    LATER("updateFile", STRING, "The file that asks for an update at the next start."),
+    RULE("updateFile", STRING, "/.force_update", NULL, CONFIG(update_file),
+         "The empty file that POST /pyworker/update creates; the platform's start script looks for it.", 0, vwi_config_nonempty_problem),
 };
 
 static const struct vwi_config_variable variables[] = {

@@ -17,6 +17,7 @@
 #include "core/exposition.h"
 #include "core/histogram.h"
 #include "core/peak.h"
+#include "flow/master.h"
 #include "flow/request.h"
 #include "flow/respond.h"
 #include "io/front.h"
@@ -214,7 +215,7 @@ static void serve_metrics(struct vwi_admin *admin, struct vwi_exchange *ex)
 /* Paths of the platform that this version does not serve must not fall through to a catch-all and so to the model server. */
 static bool is_reserved(struct vwi_span path)
 {
-    static const char *const reserved[] = { "/session/create", "/session/get", "/session/health", "/session/end", "/pyworker/update", "/drain" };
+    static const char *const reserved[] = { "/session/create", "/session/get", "/session/health", "/session/end" };
     size_t i;
 
     for (i = 0; i < VWI_ARRAY_LEN(reserved); i++)
@@ -230,6 +231,8 @@ bool vwi_admin_serve(struct vwi_admin *admin, struct vwi_exchange *ex)
 
     if (mark)
         path.len = (size_t)(mark - path.p);
+    if (vwi_span_is(method, "POST") && vwi_master_serve(admin->desk->master, path, ex))
+        return true;
     if (vwi_span_is(method, "POST") && is_reserved(path)) {
         vwi_ledger_refuse(admin->desk->ledger, VWI_NO_ROUTE, VWI_REASON_NO_ROUTE);
         vwi_respond_refuse(ex, VWI_REASON_NO_ROUTE, "This built-in path comes with a later version of the worker.", 0);

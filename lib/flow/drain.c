@@ -1,16 +1,39 @@
+/*
+ * begin -> limits, one after the other -> finish: the last report, and clients that have yet to take their answers -> leave.
+ * What each step does for whom is told in docs/drain.md.
+ */
 #include "flow/drain.h"
 
+#include "base/clock.h"
 #include "base/err.h"
+#include "flow/cut.h"
 
 #define FLUSH_LIMIT_MS 5000
 #define CUT_FLUSH_LIMIT_MS 1000 /* somebody wants us gone now */
+#define LEAVE_LIMIT_MS 500      /* for clients to take their last answer and to see that we close */
+#define LOOK_MS 5
+
+static void leave(struct vwi_drain *drain)
+{
+    vwi_log_info(drain->desk->log, "stopped");
+    vwi_loop_stop(drain->desk->loop);
+}
+
+/* Whoever is still connected has an answer to read, or does not know yet that we close. */
+static void look(struct vwi_drain *drain)
+{
+    if (vwi_front_stats(drain->front).connections == 0 || vwi_mono_ms() >= drain->over_ms)
+        leave(drain);
+    else
+        vwi_timer_start(&drain->timer, LOOK_MS);
+}
 
 static void on_flushed(void *arg)
 {
     struct vwi_drain *drain = arg;
 
-    vwi_log_info(drain->desk->log, "stopped");
-    vwi_loop_stop(drain->desk->loop);
+    drain->flushed = true;
+    look(drain);
 }
 
 static void finish(struct vwi_drain *drain, int64_t flush_ms)
@@ -18,7 +41,8 @@ static void finish(struct vwi_drain *drain, int64_t flush_ms)
     if (drain->finishing)
         return;
     drain->finishing = true;
-    vwi_timer_stop(&drain->limit);
+    drain->over_ms = vwi_mono_ms() + LEAVE_LIMIT_MS;
+    vwi_timer_stop(&drain->timer);
     vwi_front_stop_accepting(drain->front);
     if (drain->desk->report)
         vwi_report_flush(drain->desk->report, flush_ms, on_flushed, drain);
@@ -26,27 +50,51 @@ static void finish(struct vwi_drain *drain, int64_t flush_ms)
         on_flushed(drain);
 }
 
-static void on_limit(void *arg)
+static void wait_for_limit(struct vwi_drain *drain, double due_s)
+{
+    int64_t left_ms = drain->began_ms + (int64_t)(due_s * 1000) - vwi_mono_ms();
+
+    drain->due_s = due_s;
+    vwi_timer_start(&drain->timer, left_ms > 0 ? left_ms : 0);
+}
+
+static void on_limit(struct vwi_drain *drain)
+{
+    size_t count = vwi_desk_cut_overdue(drain->desk, drain->due_s);
+    double next_s = vwi_desk_next_cut(drain->desk, drain->due_s);
+
+    if (count)
+        vwi_log_warn(drain->desk->log, "drain: %zu requests did not finish within drainTimeout (%g s) and are cut", count, drain->due_s);
+    else if (next_s < 0)
+        vwi_log_warn(drain->desk->log, "drain: some clients did not read their answers within drainTimeout (%g s)", drain->due_s);
+    if (drain->finishing)
+        return; /* the last one has just left */
+    if (next_s >= 0) {
+        wait_for_limit(drain, next_s);
+        return;
+    }
+    vwi_desk_cut(drain->desk); /* control handlers take no more */
+    finish(drain, FLUSH_LIMIT_MS);
+}
+
+static void on_timer(void *arg)
 {
     struct vwi_drain *drain = arg;
-    size_t left = vwi_ledger_in_flight(drain->desk->ledger);
 
-    if (left)
-        vwi_log_warn(drain->desk->log, "drain: %zu requests did not finish within drainTimeout (%g s) and are cut", left, drain->limit_s);
+    if (drain->finishing)
+        look(drain);
     else
-        vwi_log_warn(drain->desk->log, "drain: some clients did not read their answers within drainTimeout (%g s)", drain->limit_s);
-    vwi_desk_cut(drain->desk);
-    finish(drain, FLUSH_LIMIT_MS);
+        on_limit(drain);
 }
 
 vw_err vwi_drain_init(struct vwi_drain *drain, vw_error_t *why)
 {
-    if (vwi_timer_init(&drain->limit, drain->desk->loop, on_limit, drain) != VW_OK)
+    if (vwi_timer_init(&drain->timer, drain->desk->loop, on_timer, drain) != VW_OK)
         return vwi_fail(why, VW_E_NOMEM, "drain: out of memory");
     return VW_OK;
 }
 
-void vwi_drain_fini(struct vwi_drain *drain) { vwi_timer_fini(&drain->limit); }
+void vwi_drain_fini(struct vwi_drain *drain) { vwi_timer_fini(&drain->timer); }
 
 /* The hurry first, so that the news that we drain is not kept back by a pause. */
 static void begin(struct vwi_drain *drain)
@@ -54,9 +102,11 @@ static void begin(struct vwi_drain *drain)
     if (drain->draining)
         return;
     drain->draining = true;
+    drain->began_ms = vwi_mono_ms();
     if (drain->desk->report)
         vwi_report_hurry(drain->desk->report);
     vwi_startup_drain(drain->desk->startup);
+    vwi_front_drain(drain->front);
 }
 
 void vwi_drain_begin(struct vwi_drain *drain)
@@ -66,13 +116,13 @@ void vwi_drain_begin(struct vwi_drain *drain)
     if (drain->draining)
         return;
     vwi_log_info(desk->log, "draining: %zu requests in flight, %zu of them queued, at most %g s", vwi_ledger_in_flight(desk->ledger),
-                 vwi_queue_waiting(desk->queue), drain->limit_s);
+                 vwi_queue_waiting(desk->queue), vwi_desk_longest_drain(desk));
     begin(drain);
     vwi_desk_refuse_unjudged(desk);
     if (vwi_desk_idle(desk))
         finish(drain, FLUSH_LIMIT_MS);
     else
-        vwi_timer_start(&drain->limit, (int64_t)(drain->limit_s * 1000));
+        wait_for_limit(drain, vwi_desk_next_cut(desk, -1));
 }
 
 void vwi_drain_now(struct vwi_drain *drain)
@@ -86,8 +136,9 @@ void vwi_drain_now(struct vwi_drain *drain)
     vwi_desk_cut(desk);
     if (drain->finishing) {
         left = vwi_ledger_deletions_count(desk->ledger);
-        vwi_log_warn(desk->log, "stopping at once: the last report is not waited for; %zu finished requests stay untold", left);
-        on_flushed(drain);
+        if (!drain->flushed)
+            vwi_log_warn(desk->log, "stopping at once: the last report is not waited for; %zu finished requests stay untold", left);
+        leave(drain);
     } else {
         finish(drain, CUT_FLUSH_LIMIT_MS);
     }

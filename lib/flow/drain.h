@@ -1,4 +1,4 @@
-/* Leaving without losing a request: no new work, the accepted finishes within a limit, the last report is told, the loop ends. */
+/* Leaving without losing a request: no new work, the accepted finishes within its limits, the last report is told, the loop ends. */
 #ifndef VWI_FLOW_DRAIN_H
 #define VWI_FLOW_DRAIN_H
 
@@ -12,12 +12,13 @@
 struct vwi_drain {
     struct vwi_desk *desk;
     struct vwi_front *front;
-    double limit_s;
-    struct vwi_timer limit;
-    bool draining, finishing;
+    struct vwi_timer timer;    /* the next limit; once finishing, the next look at whether everybody has left */
+    int64_t began_ms, over_ms; /* over: when clients that have not left are waited for no longer */
+    double due_s;              /* the next limit, since it began */
+    bool draining, finishing, flushed;
 };
 
-/* Fill desk, front and limit_s of a zeroed struct, then init. */
+/* Fill desk and front of a zeroed struct, then init. */
 vw_err vwi_drain_init(struct vwi_drain *drain, vw_error_t *why);
 void vwi_drain_fini(struct vwi_drain *drain);
 void vwi_drain_begin(struct vwi_drain *drain); /* again: no effect */

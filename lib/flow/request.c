@@ -467,6 +467,27 @@ void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex)
     }
 }
 
+/* Not begun where the client has no byte of it yet: then it gets a whole refusal. */
+void vwi_request_cut(struct vwi_request *rq)
+{
+    struct vwi_relay *relay = rq->relay;
+
+    if (rq->state != VWI_REQUEST_JUDGING)
+        vwi_ledger_blame(rq->desk->ledger, vwi_request_route(rq), VWI_REASON_DRAINING);
+    if (relay && vwi_relay_break(relay, vwi_reason_code(VWI_REASON_DRAINING), vwi_reason_message(VWI_REASON_DRAINING)))
+        rq->relay = NULL;
+    else
+        refuse(rq, VWI_REASON_DRAINING, NULL);
+    vwi_list_del(&rq->turn);
+    settle(rq, VWI_OUTCOME_ERRORED);
+}
+
+void vwi_request_let_run(struct vwi_desk *desk)
+{
+    desk->own.giving = false;
+    give_turns(desk);
+}
+
 vw_err vwi_desk_init(struct vwi_desk *desk, vw_error_t *why)
 {
     vwi_list_init(&desk->own.requests);
@@ -495,39 +516,4 @@ size_t vwi_desk_awaiting(const struct vwi_desk *desk)
         count += rq->relay && !rq->tunnel && vwi_relay_awaits_model(rq->relay);
     }
     return count;
-}
-
-void vwi_desk_refuse_unjudged(struct vwi_desk *desk)
-{
-    struct vwi_list *node, *next;
-
-    for (node = desk->own.requests.next; node != &desk->own.requests; node = next) {
-        struct vwi_request *rq = VWI_CONTAINER(node, struct vwi_request, node);
-
-        next = node->next;
-        if (rq->state == VWI_REQUEST_JUDGING)
-            vwi_judge_refuse(rq, VWI_REASON_DRAINING, NULL);
-    }
-}
-
-void vwi_desk_cut(struct vwi_desk *desk)
-{
-    struct vwi_list *node, *next;
-
-    desk->own.cut = desk->own.giving = true; /* nobody gets a turn any more */
-    for (node = desk->own.requests.next; node != &desk->own.requests; node = next) {
-        struct vwi_request *rq = VWI_CONTAINER(node, struct vwi_request, node);
-
-        next = node->next;
-        if (rq->state == VWI_REQUEST_SETTLED)
-            continue;
-        if (rq->state != VWI_REQUEST_JUDGING)
-            vwi_ledger_blame(desk->ledger, vwi_request_route(rq), VWI_REASON_DRAINING);
-        if (rq->state == VWI_REQUEST_ANSWERING)
-            vwi_exchange_abort(rq->ex);
-        else
-            refuse(rq, VWI_REASON_DRAINING, NULL);
-        vwi_list_del(&rq->turn);
-        settle(rq, VWI_OUTCOME_ERRORED);
-    }
 }

@@ -27,6 +27,7 @@
 #include "io/upstream.h"
 
 struct vwi_admin;
+struct vwi_master;
 
 struct vwi_desk {
     struct vwi_loop *loop;
@@ -44,6 +45,7 @@ struct vwi_desk {
     struct vwi_report *report; /* NULL: nobody to report to */
     struct vwi_pubkey *pubkey; /* NULL: nowhere to fetch a key from */
     struct vwi_admin *admin;
+    struct vwi_master *master;
     void (*on_idle)(void *arg); /* the last request is over */
     void *on_idle_arg;
 
@@ -60,10 +62,6 @@ vw_err vwi_desk_init(struct vwi_desk *desk, vw_error_t *why);
 void vwi_desk_fini(struct vwi_desk *desk); /* requests are over by then: destroy the front first */
 bool vwi_desk_idle(const struct vwi_desk *desk);
 size_t vwi_desk_awaiting(const struct vwi_desk *desk); /* requests for which the model owes the next byte; tunnels owe none. Walks all */
-/* Cut what is left: model connections closed, booked as errored, clients get 503 draining where no answer was begun. From then on
- * nothing is started any more, control handlers included. */
-void vwi_desk_refuse_unjudged(struct vwi_desk *desk); /* whose bodies are still to come: 503, none of them was counted */
-void vwi_desk_cut(struct vwi_desk *desk);
 
 void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex);
 

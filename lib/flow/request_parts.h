@@ -50,6 +50,10 @@ struct vwi_request {
 #define VWI_REQUEST_ID " (request %.*s)"
 #define VWI_REQUEST_ID_OF(rq) (int)(rq)->id.len, (rq)->id.len ? (rq)->id.p : ""
 
+/* For flow/cut. A request that is not settled is ended, and booked as errored. */
+void vwi_request_cut(struct vwi_request *rq);
+void vwi_request_let_run(struct vwi_desk *desk); /* turns that were held back while own.giving was set are given */
+
 static inline void vwi_request_go(struct vwi_request *rq, enum vwi_request_state to)
 {
     if (VWI_EXPECT(vwi_request_state_allows(rq->state, to)))

@@ -60,6 +60,8 @@ void vwi_respond_platform(struct vwi_exchange *ex, enum vwi_reason reason, const
 
     vwi_text_adds(&headers, "Content-Type: application/json; charset=utf-8\r\n");
     add_reason(&headers, reason);
+    if (vwi_reason_status(reason) == 401)
+        vwi_text_adds(&headers, challenge(reason));
     vwi_exchange_reply(ex, vwi_reason_status(reason), headers.failed ? NULL : headers.p, json, len);
     vwi_text_fini(&headers);
 }

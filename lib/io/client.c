@@ -6,6 +6,7 @@
 #include "io/client.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -239,7 +240,7 @@ static void finish_exchange(struct vwi_client *c)
     vwi_client_end_exchange(c);
     if (c->state == VWI_CLIENT_CLOSED)
         return;
-    if (keep && !c->front->stopping) {
+    if (keep) { /* also while the front is leaving: the client was not told, so what it sent ahead is answered */
         c->id = (struct vwi_span){ NULL, 0 };
         vwi_http1_next(&c->http);
         resume_reading(c);
@@ -322,9 +323,30 @@ static bool is_early(const struct vwi_client *c)
            (c->http.expects_continue && !vwi_http1_body_begun(&c->http));
 }
 
+/* Bytes that came before we close are a request that wants its answer. */
+static bool has_input(const struct vwi_client *c)
+{
+    struct pollfd look = { c->fd, POLLIN, 0 };
+
+    return (c->tls && vwi_tls_link_more(c->tls)) || poll(&look, 1, 0) > 0;
+}
+
+/* The front is leaving, and this connection has no part in that. One that was never used stays as long as others are accepted. */
+static bool is_to_retire(const struct vwi_client *c)
+{
+    bool unused = c->state == VWI_CLIENT_IDLE || (c->state == VWI_CLIENT_HEAD && c->front->listen_fd < 0);
+
+    return c->front->stopping && unused && c->http.state == VWI_HTTP1_HEAD && !vwi_http1_started(&c->http) &&
+           (!c->tls || c->secure) && !has_input(c);
+}
+
 /* One thing that is due between exchanges. False: nothing is. */
 static bool step_request(struct vwi_client *c, unsigned *served)
 {
+    if (is_to_retire(c)) {
+        linger(c);
+        return true;
+    }
     if (c->state == VWI_CLIENT_IDLE && vwi_http1_started(&c->http))
         vwi_client_go(c, VWI_CLIENT_HEAD);
     switch (c->http.state) {
@@ -376,6 +398,12 @@ void vwi_client_settle(struct vwi_client *c)
     while (step(c, &served))
         continue;
     c->inside = false;
+}
+
+void vwi_client_retire(struct vwi_client *c)
+{
+    if (is_to_retire(c))
+        vwi_client_settle(c);
 }
 
 void vwi_client_expire(struct vwi_client *c)

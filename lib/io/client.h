@@ -112,6 +112,7 @@ void vwi_client_close(struct vwi_client *c);  /* at once; the struct lives until
 void vwi_client_go(struct vwi_client *c, enum vwi_client_state to);
 void vwi_client_settle(struct vwi_client *c); /* does all that is due; may call the user */
 void vwi_client_touch(struct vwi_client *c);  /* settle soon, unless settling now */
+void vwi_client_retire(struct vwi_client *c); /* the front is leaving: closes it where no request is under way or waits to be read */
 void vwi_client_expire(struct vwi_client *c); /* its state's time is over */
 void vwi_client_refuse(struct vwi_client *c, int status, const char *reason, const char *message);
 void vwi_client_end_exchange(struct vwi_client *c); /* on_done, if one is due */

@@ -79,13 +79,11 @@ static void pause_accepting(struct vwi_front *front, int error)
     start_ticking(front);
 }
 
-static void on_accept(evutil_socket_t fd, short what, void *arg)
+/* True: there may be more. */
+static bool accept_some(struct vwi_front *front, int fd)
 {
-    struct vwi_front *front = arg;
     int i;
 
-    (void)what;
-    vwi_loop_awake(front->loop);
     for (i = 0; i < ACCEPTS_PER_TURN && front->listen_fd >= 0; i++) {
         struct sockaddr_storage from;
         socklen_t len = sizeof from;
@@ -94,10 +92,20 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
         if (client >= 0)
             take_connection(front, client, &from);
         else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
-            return pause_accepting(front, errno);
+            return pause_accepting(front, errno), false;
         else if (errno == EAGAIN || errno == EWOULDBLOCK)
-            return;
+            return false;
     }
+    return front->listen_fd >= 0;
+}
+
+static void on_accept(evutil_socket_t fd, short what, void *arg)
+{
+    struct vwi_front *front = arg;
+
+    (void)what;
+    vwi_loop_awake(front->loop);
+    (void)accept_some(front, fd);
 }
 
 /* Connections that are not read: has the client left? */
@@ -333,14 +341,32 @@ vw_err vwi_front_use_tls(struct vwi_front *front, struct vwi_tls *tls, vw_error_
 
 uint16_t vwi_front_port(const struct vwi_front *front) { return front->port; }
 
+/* Nobody has an exchange in these states, so nothing here calls the user. */
+static void retire_unused(struct vwi_front *front, enum vwi_client_state state)
+{
+    struct vwi_list *node, *next;
+
+    for (node = front->states[state].next; node != &front->states[state]; node = next) {
+        next = node->next;
+        vwi_client_retire(VWI_CONTAINER(node, struct vwi_client, node));
+    }
+}
+
+void vwi_front_drain(struct vwi_front *front)
+{
+    front->stopping = true;
+    retire_unused(front, VWI_CLIENT_IDLE);
+}
+
+/* Closing a listener resets those that wait in it, who may have sent a request: they are taken first. */
 void vwi_front_stop_accepting(struct vwi_front *front)
 {
-    struct vwi_list *idle = &front->states[VWI_CLIENT_IDLE];
-
-    front->stopping = true;
+    if (front->listen_fd >= 0 && !front->held && !front->accept_paused)
+        while (accept_some(front, front->listen_fd))
+            continue;
     stop_listening(front);
-    while (!vwi_list_empty(idle))
-        vwi_client_close(VWI_CONTAINER(idle->next, struct vwi_client, node));
+    vwi_front_drain(front);
+    retire_unused(front, VWI_CLIENT_HEAD);
 }
 
 struct vwi_front_stats vwi_front_stats(const struct vwi_front *front)

@@ -41,7 +41,13 @@ vw_err vwi_front_create(struct vwi_loop *loop, const struct vwi_front_conf *conf
 vw_err vwi_front_use_tls(struct vwi_front *front, struct vwi_tls *tls, vw_error_t *why);
 void vwi_front_hold(struct vwi_front *front); /* accept nothing yet: clients wait with the kernel */
 uint16_t vwi_front_port(const struct vwi_front *front); /* the bound port, also when 0 was asked for */
-void vwi_front_stop_accepting(struct vwi_front *front); /* idle keep-alive connections are closed, replies carry close */
+/*
+ * Leaving, in two steps. No request that was sent before we close is lost for want of an answer: a connection is closed only where
+ * nothing waits to be read, our side first, and then read on for a while, so that a client whose request crosses it sees a plain
+ * end and no reset (RFC 9112 9.5 and 9.6).
+ */
+void vwi_front_drain(struct vwi_front *front);          /* idle connections are closed, replies carry close; still accepts */
+void vwi_front_stop_accepting(struct vwi_front *front); /* takes who has connected already, then refuses; drains, too */
 struct vwi_front_stats vwi_front_stats(const struct vwi_front *front);
 void vwi_front_destroy(struct vwi_front *front); /* cuts what is left, on_done for each */
 

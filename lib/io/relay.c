@@ -256,13 +256,12 @@ void vwi_relay_body(struct vwi_relay *relay)
 
 /* A reader of events is told what happened, where a cut would look like the end to many of them. The two line ends close the line
  * and the event that broke off. */
-static bool end_event_stream(struct vwi_relay *relay, enum vwi_upstream_result result, const char *text)
+static bool end_event_stream(struct vwi_relay *relay, const char *code, const char *text)
 {
     struct vwi_text event = VWI_TEXT_INIT;
     bool built;
 
-    vwi_text_addf(&event, "\n\nevent: error\ndata: {\"error\":{\"code\":\"%s\",\"message\":",
-                  result == VWI_UPSTREAM_TIMEOUT ? "model_timeout" : "model_reset");
+    vwi_text_addf(&event, "\n\nevent: error\ndata: {\"error\":{\"code\":\"%s\",\"message\":", code);
     vwi_text_add_json(&event, text, strlen(text));
     built = vwi_text_adds(&event, ",\"type\":\"server_error\"}}\n\n");
     if (built) {
@@ -276,6 +275,12 @@ static bool end_event_stream(struct vwi_relay *relay, enum vwi_upstream_result r
 static bool takes_event(const struct vwi_relay *relay)
 {
     return relay->length < 0 && !relay->traits.coded && (relay->traits.events || relay->as_event);
+}
+
+static void break_off(struct vwi_relay *relay, const char *code, const char *text)
+{
+    if (!takes_event(relay) || !end_event_stream(relay, code, text))
+        vwi_exchange_abort(relay->ex);
 }
 
 /* A reader by lines never sees one that does not end. */
@@ -302,8 +307,8 @@ static void on_end(void *arg, enum vwi_upstream_result result, const char *text)
         release_head(relay);
         if (!relay->ended)
             end(relay);
-    } else if (relay->begun && !(takes_event(relay) && end_event_stream(relay, result, text))) {
-        vwi_exchange_abort(relay->ex);
+    } else if (relay->begun) {
+        break_off(relay, result == VWI_UPSTREAM_TIMEOUT ? "model_timeout" : "model_reset", text);
     }
     finish(relay, result, text);
 }
@@ -340,6 +345,15 @@ struct vwi_relay *vwi_relay_start(struct vwi_upstream *up, const struct vwi_upst
         pump(relay);
     }
     return relay;
+}
+
+bool vwi_relay_break(struct vwi_relay *relay, const char *code, const char *text)
+{
+    if (!relay->lease || !relay->begun)
+        return false;
+    break_off(relay, code, text);
+    stop(relay);
+    return true;
 }
 
 void vwi_relay_cancel(struct vwi_relay *relay)

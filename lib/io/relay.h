@@ -40,6 +40,9 @@ uint64_t vwi_relay_bytes(const struct vwi_relay *relay); /* of the body, so far 
 bool vwi_relay_awaits_model(const struct vwi_relay *relay);
 void vwi_relay_drained(struct vwi_relay *relay); /* forward the exchange's on_drained */
 void vwi_relay_body(struct vwi_relay *relay);    /* forward the exchange's on_body, when the request is streamed or upgrades */
+/* We end it, as a model that dies would: an error event with this code and a proper end where the client reads events, else a cut.
+ * False and nothing done while the client has no byte of the answer: reply, then cancel. No on_end. */
+bool vwi_relay_break(struct vwi_relay *relay, const char *code, const char *text);
 void vwi_relay_cancel(struct vwi_relay *relay);  /* the client is gone: model connection closed at once; no on_end */
 
 #endif

@@ -147,8 +147,11 @@ START_TEST(control_handlers_serve_until_the_last_job_is_done)
     client_send(kept, "GET /job HTTP/1.1\r\nHost: w\r\n\r\n");
     expect(client_read(kept), 200, "");
     drain();
-    client_send(kept, "GET /job HTTP/1.1\r\nHost: w\r\n\r\n");
-    expect(client_read(kept), 200, "");
+    ck_assert(client_is_closed(kept)); /* idle, so that its client goes elsewhere, or connects anew */
+    client_close(kept);
+    a = client_call(worker_port(w), "GET", "/job", "", NULL);
+    ck_assert_str_eq(answer_header(&a, "connection"), "close");
+    expect(a, 200, "");
     expect(client_call(worker_port(w), "GET", "/health", "", NULL), 503, "");
     expect(client_post(worker_port(w), "/ok", "{"), 422, "invalid_json"); /* what is wrong with it comes first */
     a = client_envelope(worker_port(w), c, "/ok", 3, "{'units': 1}");
@@ -156,8 +159,6 @@ START_TEST(control_handlers_serve_until_the_last_job_is_done)
     expect(a, 503, "draining");
     model_permit(m, 1);
     end(fd, 200);
-    ck_assert(client_is_closed(kept)); /* nobody waits for idle connections */
-    client_close(kept);
     ck_assert_int_eq(worker_join(w), VW_OK);
     ck_assert_double_eq(control_sum(c, "rej_load"), 1);
 }
@@ -211,6 +212,137 @@ START_TEST(a_request_whose_body_is_still_to_come_does_not_hold_a_drain_up)
 }
 END_TEST
 
+/* ---- limits ---- */
+
+#define OPEN "'methods': ['*'], 'auth': 'none', 'allowParallelRequests': true"
+
+static void restart(const char *config)
+{
+    ck_assert_int_eq(worker_finish(w), VW_OK);
+    w = worker_start_ready(m, c, config);
+}
+
+static int ask(const char *path, unsigned nth)
+{
+    int fd = client_connect(worker_port(w));
+
+    client_send_post(fd, path, "{}");
+    model_wait_requests(m, nth);
+    return fd;
+}
+
+START_TEST(each_handlers_requests_have_a_limit_of_their_own)
+{
+    int brief, patient;
+
+    restart("{'maxPerf': 200, 'drainTimeout': 0.1, 'handlers': [{'route': '/brief', 'targetPath': '/hold', " OPEN "}, "
+            "{'route': '/patient', 'targetPath': '/hold', 'drainTimeout': 600, " OPEN "}]}");
+    brief = ask("/brief", 1);
+    patient = ask("/patient", 2);
+    drain();
+    end(brief, 503);
+    worker_wait_logged(w, "/brief: cut by the drain, at the model (request ");
+    worker_wait_logged(w, "drain: 1 requests did not finish within drainTimeout (0.1 s)");
+    ck_assert_uint_eq(worker_status(w).state, VW_STATE_DRAINING);
+    model_permit(m, 2); /* the model has not noticed yet that the first one was cut */
+    end(patient, 200);
+    ck_assert_int_eq(worker_join(w), VW_OK);
+}
+END_TEST
+
+START_TEST(the_shortest_limit_does_not_end_it_for_the_others_whatever_their_order)
+{
+    int brief, patient;
+
+    restart("{'maxPerf': 200, 'drainTimeout': 600, 'handlers': [{'route': '/brief', 'targetPath': '/hold', 'drainTimeout': 0, " OPEN "}, "
+            "{'route': '/patient', 'targetPath': '/hold', " OPEN "}]}");
+    patient = ask("/patient", 1);
+    brief = ask("/brief", 2);
+    drain();
+    end(brief, 503);
+    model_permit(m, 2);
+    end(patient, 200);
+    ck_assert_int_eq(worker_join(w), VW_OK);
+}
+END_TEST
+
+/* In a lane of one, with the running one over its time: the queued one, which has more, gets the place. */
+START_TEST(a_queued_request_gets_the_place_of_one_that_was_cut)
+{
+    int brief, patient;
+
+    restart("{'maxPerf': 200, 'drainTimeout': 600, 'handlers': ["
+            "{'route': '/brief', 'targetPath': '/hold', 'drainTimeout': 0.1, 'methods': ['*'], 'auth': 'none', 'maxQueueTime': null}, "
+            "{'route': '/patient', 'targetPath': '/ok', 'methods': ['*'], 'auth': 'none', 'maxQueueTime': null}]}");
+    brief = ask("/brief", 1);
+    patient = ask("/patient", 1);
+    worker_wait_in_flight(w, 2);
+    drain();
+    end(brief, 503);
+    end(patient, 200);
+    ck_assert_int_eq(worker_join(w), VW_OK);
+}
+END_TEST
+
+/* A reader of events would take a bare cut for the end. */
+START_TEST(a_stream_that_is_cut_ends_with_an_error_event)
+{
+    char seen[2000];
+    int fd;
+
+    restart("{'maxPerf': 200, 'drainTimeout': 0.1, 'handlers': [{'route': '/stream/9', " OPEN "}]}");
+    fd = client_connect(worker_port(w));
+    client_send_post(fd, "/stream/9", "{}");
+    client_read_until(fd, "\r\n\r\n", seen, sizeof seen);
+    model_permit(m, 1);
+    client_read_until(fd, "data: 1", seen, sizeof seen);
+    drain();
+    client_read_until(fd, "\r\n0\r\n\r\n", seen, sizeof seen);
+    ck_assert_msg(strstr(seen, "event: error\ndata: {\"error\":{\"code\":\"draining\"") != NULL, "%s", seen);
+    ck_assert(client_is_closed(fd));
+    client_close(fd);
+    worker_wait_logged(w, "/stream/9: cut by the drain, being answered (request ");
+    ck_assert_int_eq(worker_join(w), VW_OK);
+}
+END_TEST
+
+START_TEST(what_a_second_word_cuts_is_named_up_to_a_number)
+{
+    enum { MANY = 23 };
+    int fds[MANY], i;
+
+    restart("{'maxPerf': 200, 'drainTimeout': 600, 'handlers': [{'route': '/hold', " OPEN "}]}");
+    for (i = 0; i < MANY; i++)
+        fds[i] = ask("/hold", (unsigned)i + 1);
+    drain();
+    vw_worker_stop(worker_handle(w));
+    for (i = 0; i < MANY; i++)
+        end(fds[i], 503);
+    worker_wait_logged(w, "stopping at once: 23 requests are cut");
+    worker_wait_logged(w, "... and 3 more");
+    ck_assert_uint_eq(worker_count_logged(w, "/hold: cut by the drain, at the model (request "), 20);
+    ck_assert_int_eq(worker_join(w), VW_OK);
+}
+END_TEST
+
+/* Others may go on for long, and it must not hold the connection that long. */
+START_TEST(a_client_that_does_not_read_its_answer_is_cut_at_its_limit)
+{
+    int lazy, patient;
+
+    restart("{'maxPerf': 200, 'drainTimeout': 600, 'handlers': [{'route': '/size/*', 'drainTimeout': 0.5, " OPEN "}, {'route': '/hold', " OPEN "}]}");
+    patient = ask("/hold", 1);
+    lazy = ask("/size/60000000", 2);
+    drain();
+    worker_wait_logged(w, "/size/*: cut by the drain, being answered");
+    worker_wait_in_flight(w, 1);
+    model_permit(m, 1);
+    end(patient, 200);
+    ck_assert_int_eq(worker_join(w), VW_OK);
+    client_close(lazy);
+}
+END_TEST
+
 Suite *drain_suite(void);
 
 Suite *drain_suite(void)
@@ -227,6 +359,12 @@ Suite *drain_suite(void)
     tcase_add_test(tc, control_handlers_serve_until_the_last_job_is_done);
     tcase_add_test(tc, a_stop_does_not_wait_for_a_control_plane_that_is_silent);
     tcase_add_test(tc, a_client_that_sends_its_head_at_the_end_is_told);
+    tcase_add_test(tc, each_handlers_requests_have_a_limit_of_their_own);
+    tcase_add_test(tc, the_shortest_limit_does_not_end_it_for_the_others_whatever_their_order);
+    tcase_add_test(tc, a_queued_request_gets_the_place_of_one_that_was_cut);
+    tcase_add_test(tc, a_stream_that_is_cut_ends_with_an_error_event);
+    tcase_add_test(tc, what_a_second_word_cuts_is_named_up_to_a_number);
+    tcase_add_test(tc, a_client_that_does_not_read_its_answer_is_cut_at_its_limit);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -598,7 +598,7 @@ START_TEST(schema_is_strict_and_knows_every_served_key)
     handlers = json_object_get(json_object_get(json_object_get(schema, "properties"), "handlers"), "items");
     ck_assert(json_is_false(json_object_get(handlers, "additionalProperties")));
     ck_assert_ptr_nonnull(json_object_get(json_object_get(handlers, "properties"), "maxQueueTime"));
-    ck_assert_ptr_null(json_object_get(json_object_get(schema, "properties"), "updateFile"));
+    ck_assert_ptr_null(json_object_get(json_object_get(schema, "properties"), "adminAddress"));
     json_decref(schema);
     vwi_text_fini(&text);
 }

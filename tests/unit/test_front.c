@@ -362,6 +362,103 @@ START_TEST(every_failed_allocation_costs_one_connection_at_most)
 }
 END_TEST
 
+/* In the listener's queue, with its request, when the front goes. */
+START_TEST(whoever_has_connected_is_answered_when_the_front_stops_accepting)
+{
+    struct site_exchange *kept;
+    int busy = site_connect(&site), waiting;
+
+    site_say(&site, busy, KEEP);
+    site_turn_until_kept(&site, 1);
+    kept = &site.kept[0];
+    waiting = site_connect(&site);
+    site_say(&site, waiting, GET);
+    vwi_front_stop_accepting(site.front);
+    site_expect(&site, waiting, 200, "\r\nConnection: close\r\n", "GET /g [] ");
+    site_expect_end(&site, waiting);
+    vwi_exchange_reply(kept->ex, 200, NULL, "late", 4);
+    site_expect(&site, busy, 200, "\r\nConnection: close\r\n", "late");
+    site_expect_end(&site, busy);
+}
+END_TEST
+
+START_TEST(a_request_that_came_before_an_idle_connection_is_closed_is_answered)
+{
+    int idle = site_connect(&site), sent = site_connect(&site), half = site_connect(&site);
+
+    site_say(&site, idle, GET);
+    site_expect(&site, idle, 200, NULL, "GET /g [] ");
+    site_say(&site, sent, GET);
+    site_expect(&site, sent, 200, NULL, "GET /g [] ");
+    site_say(&site, half, GET);
+    site_expect(&site, half, 200, NULL, "GET /g [] ");
+    site_say(&site, sent, POST "Content-Length: 5\r\n\r\nhello");
+    site_say(&site, half, "GET /g HTT");
+    vwi_front_drain(site.front);
+    site_expect_end(&site, idle);
+    site_expect(&site, sent, 200, "\r\nConnection: close\r\n", "POST /p [] hello");
+    site_expect_end(&site, sent);
+    site_say(&site, half, "P/1.1\r\nHost: a\r\n\r\n");
+    site_expect(&site, half, 200, "\r\nConnection: close\r\n", "GET /g [] ");
+    site_expect_end(&site, half);
+}
+END_TEST
+
+/* Its head said nothing of a close, so what was sent behind it is answered. */
+START_TEST(requests_sent_ahead_of_a_reply_that_was_begun_before_the_drain_are_answered)
+{
+    int fd = site_connect(&site);
+
+    site_say(&site, fd, KEEP GET GET);
+    site_turn_until_kept(&site, 1);
+    vwi_exchange_head(site.kept[0].ex, 200, NULL, 5);
+    vwi_exchange_write(site.kept[0].ex, "hel", 3);
+    vwi_front_drain(site.front);
+    vwi_exchange_write(site.kept[0].ex, "lo", 2);
+    vwi_exchange_end(site.kept[0].ex);
+    site_expect(&site, fd, 200, NULL, "hello");
+    site_expect(&site, fd, 200, "\r\nConnection: close\r\n", "GET /g [] ");
+    site_expect_end(&site, fd); /* the third one was told */
+}
+END_TEST
+
+/* A reset would take the answer that is on its way, and tells the client less than an end. */
+START_TEST(a_request_that_crosses_the_close_of_its_idle_connection_sees_an_end_and_no_reset)
+{
+    int fd = site_connect(&site), i;
+    char byte;
+
+    site_say(&site, fd, GET);
+    site_expect(&site, fd, 200, NULL, "GET /g [] ");
+    vwi_front_drain(site.front);
+    site_say(&site, fd, GET);
+    for (i = 0; i < 3; i++) {
+        site_turn(&site);
+        ck_assert_int_eq(recv(fd, &byte, 1, MSG_DONTWAIT), 0);
+        site_say(&site, fd, GET);
+    }
+    ck_assert_int_eq(site.requests, 1);
+    close(fd);
+    while (vwi_front_stats(site.front).connections)
+        site_turn(&site);
+}
+END_TEST
+
+START_TEST(new_connections_are_taken_until_the_front_stops_accepting)
+{
+    int fd, unused;
+
+    vwi_front_drain(site.front);
+    unused = site_connect(&site);
+    fd = site_connect(&site);
+    site_say(&site, fd, GET);
+    site_expect(&site, fd, 200, "\r\nConnection: close\r\n", "GET /g [] ");
+    vwi_front_stop_accepting(site.front);
+    site_expect_end(&site, unused);
+    close(fd);
+}
+END_TEST
+
 Suite *front_suite(void);
 
 Suite *front_suite(void)
@@ -386,6 +483,11 @@ Suite *front_suite(void)
     tcase_add_loop_test(tc, a_client_that_leaves_before_the_reply_is_noticed, 0, 2);
     tcase_add_loop_test(tc, a_client_that_leaves_within_a_request_is_forgotten, 0, 4);
     tcase_add_test(tc, stopping_lets_requests_finish_and_closes_the_rest);
+    tcase_add_test(tc, whoever_has_connected_is_answered_when_the_front_stops_accepting);
+    tcase_add_test(tc, a_request_that_came_before_an_idle_connection_is_closed_is_answered);
+    tcase_add_test(tc, requests_sent_ahead_of_a_reply_that_was_begun_before_the_drain_are_answered);
+    tcase_add_test(tc, a_request_that_crosses_the_close_of_its_idle_connection_sees_an_end_and_no_reset);
+    tcase_add_test(tc, new_connections_are_taken_until_the_front_stops_accepting);
     tcase_add_test(tc, destroying_ends_every_exchange_once);
     tcase_add_test(tc, every_failed_allocation_costs_one_connection_at_most);
     suite_add_tcase(s, tc);
