@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <vastworker/version.h>
 
@@ -19,6 +20,7 @@
 #include "base/vwi.h"
 #include "core/config.h"
 #include "core/reason.h"
+#include "flow/access.h"
 #include "flow/admin.h"
 #include "flow/beacon.h"
 #include "flow/certificate.h"
@@ -46,6 +48,7 @@ enum { SIGNAL_DRAIN = 1, SIGNAL_STOP = 2, SIGNAL_NEWS = 4 };
 
 struct vw_worker {
     struct vwi_log log;
+    struct vwi_log_buffer log_lines;
     struct vwi_config *config;
     struct vwi_loop *loop;
     struct vwi_front *front;
@@ -86,6 +89,13 @@ static void on_front_refuse(void *arg, int status, const char *code, const char 
     (void)status;
     vwi_ledger_refuse(worker->desk.ledger, VWI_NO_ROUTE, reason);
     vwi_respond_write(reason, message, 0, headers, body);
+}
+
+static void on_front_refused(void *arg, const struct vwi_exchange *ex, const char *reason)
+{
+    struct vw_worker *worker = arg;
+
+    vwi_access_refused(&worker->log, ex, reason);
 }
 
 static void on_report_facts(void *arg, struct vwi_report_facts *ret)
@@ -199,6 +209,7 @@ static void on_turn(void *arg, double cpu_s, double wall_s)
     struct vw_worker *worker = arg;
 
     vwi_admin_turn(worker->desk.admin, cpu_s, wall_s);
+    vwi_log_flush(&worker->log);
 }
 
 static void on_drain(void *arg)
@@ -415,7 +426,7 @@ static vw_err build_tls(struct vw_worker *worker, vw_error_t *why)
 
 static vw_err build_front(struct vw_worker *worker, vw_error_t *why)
 {
-    static const struct vwi_front_events events = { on_front_request, on_front_request, on_front_refuse };
+    static const struct vwi_front_events events = { on_front_request, on_front_request, on_front_refuse, on_front_refused };
     struct vwi_desk *desk = &worker->desk;
     vw_err err;
 
@@ -523,7 +534,8 @@ vw_err vw_worker_create(const vw_worker_options_t *options, vw_worker_t **ret, v
         return vwi_fail(why, VW_E_NOMEM, "worker: out of memory");
     pthread_mutex_init(&worker->lock, NULL);
     worker->status = (vw_status_t)VW_STATUS_INIT;
-    worker->log = (struct vwi_log){ options->log_level, options->log_json != 0, options->log_fn, options->log_arg };
+    vwi_log_buffer_init(&worker->log_lines, STDERR_FILENO);
+    worker->log = (struct vwi_log){ options->log_level, options->log_json != 0, options->log_fn, options->log_arg, &worker->log_lines };
     worker->start_us = vwi_mono_us();
     worker->tells_failure = options->tell_failure != 0;
     worker->driven = options->driven != 0;
@@ -574,7 +586,9 @@ vw_err vw_worker_run(vw_worker_t *worker)
         vwi_certificate_start(worker->certificate);
     vwi_vitals_start(&worker->vitals);
     on_publish(worker);
+    vwi_log_hold(&worker->log, true);
     err = vwi_loop_run(worker->loop);
+    vwi_log_hold(&worker->log, false);
     vwi_desk_cut(&worker->desk); /* what came while the last report was told, or all if the loop failed */
     publish(worker);
     if (worker->failure.code != VW_OK && worker->tells_failure)
@@ -734,6 +748,7 @@ void vw_worker_destroy(vw_worker_t *worker)
     vwi_loop_destroy(worker->loop);
     vwi_config_destroy(worker->config);
     vwi_text_fini(&worker->cache_key);
+    vwi_log_buffer_fini(&worker->log_lines);
     pthread_mutex_destroy(&worker->lock);
     vwi_free(worker);
 }

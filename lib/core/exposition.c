@@ -227,6 +227,11 @@ static void log_matches(struct vwi_metric_pen *pen, const struct vwi_exposition 
     count_for(pen, "kind", "info", in->log_infos);
 }
 
+static void log_lines_dropped(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
+{
+    vwi_metric_count(pen, NULL, 0, in->log_lines_dropped);
+}
+
 static void build_info(struct vwi_metric_pen *pen, const struct vwi_exposition *in) { count_for(pen, "version", in->version, 1); }
 
 static void cpu_seconds(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
@@ -294,6 +299,7 @@ static const struct row {
     { P "plugin_fallbacks_total", VWI_METRIC_COUNTER, "",
       "Requests booked with workload 100 because weighing them failed.", plugin_fallbacks },
     { P "log_matches_total", VWI_METRIC_COUNTER, "kind", "Lines of the model's log that matched a pattern.", log_matches },
+    { P "log_lines_dropped_total", VWI_METRIC_COUNTER, "", "Lines of the worker's own log that nobody read in time.", log_lines_dropped },
     { P "build_info", VWI_METRIC_GAUGE, "version", "Always 1.", build_info },
     { "process_cpu_seconds_total", VWI_METRIC_COUNTER, "", "CPU time of the process, user and kernel.", cpu_seconds },
     { "process_resident_memory_bytes", VWI_METRIC_GAUGE, "", "Resident memory of the process.", resident_bytes },

@@ -48,6 +48,7 @@ struct vwi_exposition {
     size_t plugin_count;
     uint64_t plugin_fallbacks;
     uint64_t log_loads, log_errors, log_infos;
+    uint64_t log_lines_dropped; /* of our own */
     struct vwi_process_figures process;
 };
 

@@ -197,6 +197,7 @@ static void serve_metrics(struct vwi_admin *admin, struct vwi_exchange *ex)
     in.log_loads = vwi_startup_matches(desk->startup, VWI_PATTERN_LOAD);
     in.log_errors = vwi_startup_matches(desk->startup, VWI_PATTERN_ERROR);
     in.log_infos = vwi_startup_matches(desk->startup, VWI_PATTERN_INFO);
+    in.log_lines_dropped = desk->log->buffer ? desk->log->buffer->dropped : 0;
     if (desk->report) {
         struct vwi_report_stats report = vwi_report_stats(desk->report);
 

@@ -15,7 +15,7 @@
 bool vwi_judge_refuse(struct vwi_request *rq, enum vwi_reason reason, const char *message)
 {
     vwi_ledger_refuse(rq->desk->ledger, vwi_request_route(rq), reason);
-    vwi_log_debug(rq->desk->log, "%s: refused: %s" VWI_REQUEST_ID, rq->handler->conf->route, vwi_reason_code(reason), VWI_REQUEST_ID_OF(rq));
+    rq->reason = reason;
     vwi_respond_refuse(rq->ex, reason, message, 0);
     vwi_request_go(rq, VWI_REQUEST_SETTLED);
     return false;
@@ -25,7 +25,7 @@ bool vwi_judge_refuse(struct vwi_request *rq, enum vwi_reason reason, const char
 static bool refuse_as_platform(struct vwi_request *rq, enum vwi_reason reason, const char *json, size_t len)
 {
     vwi_ledger_refuse(rq->desk->ledger, vwi_request_route(rq), reason);
-    vwi_log_debug(rq->desk->log, "%s: refused: %s" VWI_REQUEST_ID, rq->handler->conf->route, vwi_reason_code(reason), VWI_REQUEST_ID_OF(rq));
+    rq->reason = reason;
     vwi_respond_platform(rq->ex, reason, json, len);
     vwi_request_go(rq, VWI_REQUEST_SETTLED);
     return false;

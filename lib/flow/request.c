@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "flow/access.h"
 #include "flow/admin.h"
 #include "flow/heartbeat.h"
 #include "flow/judge.h"
@@ -33,7 +34,8 @@ static bool reject(struct vwi_request *rq, enum vwi_reason reason, double retry_
     vwi_ledger_reject(rq->desk->ledger, &rq->work, reason, vwi_wall_s());
     if (rq->desk->report)
         vwi_report_settled(rq->desk->report);
-    vwi_log_debug(rq->desk->log, "%s: rejected: %s" VWI_REQUEST_ID, rq->handler->conf->route, vwi_reason_code(reason), VWI_REQUEST_ID_OF(rq));
+    rq->reason = reason;
+    rq->rejected = true;
     if (reason == VWI_REASON_DRAINING)
         vwi_exchange_close_after(rq->ex);
     vwi_respond_refuse(rq->ex, reason, NULL, retry_after_s);
@@ -105,8 +107,7 @@ static void settle(struct vwi_request *rq, enum vwi_outcome outcome)
         vwi_relay_cancel(rq->relay);
     rq->relay = NULL;
     vwi_ledger_settle(desk->ledger, &rq->entry, outcome, vwi_mono_us());
-    vwi_log_debug(desk->log, "%s: %s, workload %g" VWI_REQUEST_ID, rq->handler->conf->route, vwi_outcome_name(outcome), rq->work.workload,
-                  VWI_REQUEST_ID_OF(rq));
+    rq->outcome = outcome;
     if (desk->report)
         vwi_report_settled(desk->report);
     vwi_list_del(&rq->turn);
@@ -141,18 +142,25 @@ static void on_client_drained(void *user)
         vwi_relay_drained(rq->relay);
 }
 
+/* The client is gone before the end. */
+static void leave(struct vwi_request *rq)
+{
+    rq->reason = VWI_REASON_CLIENT_GONE;
+    if (rq->state != VWI_REQUEST_JUDGING)
+        vwi_ledger_blame(rq->desk->ledger, vwi_request_route(rq), VWI_REASON_CLIENT_GONE);
+}
+
 static void on_client_done(void *user, bool gone)
 {
     struct vwi_request *rq = user;
+    struct vwi_exchange_figures figures = vwi_exchange_figures(rq->ex);
 
+    if (gone && rq->state != VWI_REQUEST_SETTLED && !rq->tunnel)
+        leave(rq);
+    settle(rq, !gone ? VWI_OUTCOME_ERRORED : rq->tunnel ? VWI_OUTCOME_SERVED : VWI_OUTCOME_CANCELLED); /* leaving is how a tunnel ends */
+    if (!figures.refused)
+        vwi_access_request(rq, &figures);
     rq->ex = NULL;
-    if (gone && rq->tunnel) {
-        settle(rq, VWI_OUTCOME_SERVED); /* leaving is how a tunnel ends */
-    } else {
-        if (gone && rq->state != VWI_REQUEST_SETTLED && rq->state != VWI_REQUEST_JUDGING)
-            vwi_ledger_blame(rq->desk->ledger, vwi_request_route(rq), VWI_REASON_CLIENT_GONE);
-        settle(rq, gone ? VWI_OUTCOME_CANCELLED : VWI_OUTCOME_ERRORED);
-    }
     free_request(rq);
 }
 
@@ -182,6 +190,7 @@ static void refuse(struct vwi_request *rq, enum vwi_reason reason, const char *m
 static void fail(struct vwi_request *rq, enum vwi_reason reason, const char *text)
 {
     vwi_ledger_blame(rq->desk->ledger, vwi_request_route(rq), reason);
+    rq->reason = reason;
     if (text)
         vwi_log_warn(rq->desk->log, "%s: %s: %s" VWI_REQUEST_ID, rq->handler->conf->route, vwi_reason_code(reason), text,
                      VWI_REQUEST_ID_OF(rq));
@@ -243,7 +252,8 @@ static bool on_model_head(void *arg, const struct vwi_answer *answer)
     const char *message;
     struct vwi_span type;
 
-    vwi_ledger_first_byte(rq->desk->ledger, &rq->entry, vwi_mono_us());
+    rq->first_us = vwi_mono_us();
+    vwi_ledger_first_byte(rq->desk->ledger, &rq->entry, rq->first_us);
     if (is_resent(rq, answer, &type)) {
         if (rq->handler->conf->require_json)
             return veto(rq, NULL);
@@ -296,7 +306,8 @@ static void run(struct vwi_request *rq)
     struct vwi_upstream_request request;
 
     vwi_request_go(rq, VWI_REQUEST_RUNNING);
-    vwi_ledger_run(desk->ledger, &rq->entry, vwi_mono_us());
+    rq->ran_us = vwi_mono_us();
+    vwi_ledger_run(desk->ledger, &rq->entry, rq->ran_us);
     if (vwi_forward_build(&desk->own.forward, rq->ex, rq->handler->conf, rq->enveloped, rq->body, &request)) {
         request.streamed = rq->streamed;
         request.streamed_length = vwi_exchange_length(rq->ex);
@@ -312,6 +323,7 @@ static void run(struct vwi_request *rq)
 
 static void start(struct vwi_request *rq)
 {
+    rq->entered = true;
     vwi_ledger_start(rq->desk->ledger, &rq->entry, &rq->work, vwi_wall_s(), vwi_mono_us());
     if (rq->handler->conf->heartbeat.enabled)
         vwi_heartbeat_start(rq);
@@ -358,6 +370,7 @@ static void expire(struct vwi_desk *desk)
         struct vwi_request *rq = VWI_CONTAINER(ticket, struct vwi_request, ticket);
 
         vwi_ledger_blame(desk->ledger, vwi_request_route(rq), VWI_REASON_QUEUE_TIMEOUT);
+        rq->reason = VWI_REASON_QUEUE_TIMEOUT;
         refuse(rq, VWI_REASON_QUEUE_TIMEOUT, NULL);
         settle(rq, VWI_OUTCOME_QUEUE_TIMEOUT);
     }
@@ -395,6 +408,7 @@ static struct vwi_handler *find_handler(struct vwi_desk *desk, struct vwi_exchan
     vwi_ledger_refuse(desk->ledger, VWI_NO_ROUTE, reason);
     vwi_respond_write(reason, NULL, 0, &headers, &body);
     vwi_exchange_reply(ex, vwi_reason_status(reason), headers.failed ? NULL : headers.p, body.p, body.len);
+    vwi_access_refused(desk->log, ex, vwi_reason_code(reason));
     vwi_text_fini(&allow);
     vwi_text_fini(&headers);
     vwi_text_fini(&body);
@@ -434,8 +448,10 @@ void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex)
     struct vwi_handler *handler;
     struct vwi_request *rq;
 
-    if (vwi_admin_serve(desk->admin, ex))
+    if (vwi_admin_serve(desk->admin, ex)) {
+        vwi_access_built_in(desk->log, ex);
         return;
+    }
     handler = find_handler(desk, ex);
     if (!handler)
         return;
@@ -443,10 +459,12 @@ void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex)
     if (!rq) {
         vwi_ledger_refuse(desk->ledger, (size_t)(handler - desk->handlers), VWI_REASON_INTERNAL);
         vwi_respond_refuse(ex, VWI_REASON_INTERNAL, NULL, 0);
+        vwi_access_refused(desk->log, ex, vwi_reason_code(VWI_REASON_INTERNAL));
         return;
     }
     rq->desk = desk;
     rq->ex = ex;
+    rq->arrived_us = vwi_mono_us();
     rq->id = vwi_exchange_id(ex);
     rq->handler = handler;
     vwi_list_init(&rq->turn);
@@ -472,6 +490,7 @@ void vwi_request_cut(struct vwi_request *rq)
 {
     struct vwi_relay *relay = rq->relay;
 
+    rq->reason = VWI_REASON_DRAINING;
     if (rq->state != VWI_REQUEST_JUDGING)
         vwi_ledger_blame(rq->desk->ledger, vwi_request_route(rq), VWI_REASON_DRAINING);
     if (relay && vwi_relay_break(relay, vwi_reason_code(VWI_REASON_DRAINING), vwi_reason_message(VWI_REASON_DRAINING)))

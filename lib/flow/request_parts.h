@@ -8,6 +8,7 @@
 #include "core/envelope.h"
 #include "core/ledger.h"
 #include "core/queue.h"
+#include "core/reason.h"
 #include "flow/request.h"
 #include "flow/request_state.h"
 #include "io/relay.h"
@@ -36,6 +37,9 @@ struct vwi_request {
     struct vwi_envelope_feed *feed; /* while an envelope arrives that is too large to wait for */
     struct vwi_text auth_json; /* of X-Vast-Auth, which the envelope's spans point into */
     struct vwi_work work;
+    int64_t arrived_us, ran_us, first_us; /* monotonic; 0: did not happen. First: byte of the model's answer */
+    enum vwi_reason reason;   /* why it was not served */
+    enum vwi_outcome outcome; /* where it was started */
     enum vwi_request_state state;
     enum vwi_request_form form;
     bool early;     /* the credentials of an arriving envelope are there, and not judged yet */
@@ -44,6 +48,8 @@ struct vwi_request {
     bool streamed;  /* the body goes to the model as it comes, from the turn on */
     bool upgrade;   /* asks for a tunnel, and may */
     bool tunnel;    /* has one */
+    bool entered;   /* counted: it was started */
+    bool rejected;  /* refused at verdicts 9 and 10 */
 };
 
 /* Every log line about a request ends in its id: vwi_log_warn(log, "%s: it failed" VWI_REQUEST_ID, route, VWI_REQUEST_ID_OF(rq)). */

@@ -182,6 +182,8 @@ void vwi_client_refuse(struct vwi_client *c, int status, const char *reason, con
     vwi_client_send(c, parts, body.len && !vwi_http1_is_head(&c->http) ? 2 : 1);
     vwi_text_fini(&headers);
     vwi_text_fini(&body);
+    if (c->front->events.on_refused)
+        c->front->events.on_refused(c->front->arg, &c->ex, reason);
     linger(c);
 }
 
@@ -191,8 +193,11 @@ void vwi_client_end_exchange(struct vwi_client *c)
     bool whole = ex.phase == VWI_EXCHANGE_ENDED && !c->lost && vwi_client_backlog(c) == 0;
 
     memset(&c->ex, 0, sizeof c->ex);
+    c->figures.cut = (!whole || ex.cut) && c->figures.status;
     if (ex.phase != VWI_EXCHANGE_NONE && ex.events)
         ex.events->on_done(ex.user, !whole && !ex.cut);
+    if (!c->figures.refused)
+        c->figures = (struct vwi_exchange_figures){ .bytes_in = c->http.state == VWI_HTTP1_DONE ? vwi_http1_ahead(&c->http) : 0 };
 }
 
 /* A close would look like the end of a reply that ends by closing. */
@@ -213,6 +218,7 @@ static void break_body(struct vwi_client *c, int status, const char *reason, con
 
     cut_visibly(c);
     c->lost = c->lost || begun;
+    c->figures.refused = !begun;
     vwi_client_end_exchange(c);
     if (c->state == VWI_CLIENT_CLOSED)
         return;
@@ -456,6 +462,7 @@ static void receive(struct vwi_client *c)
         return;
     }
     c->front->stats.bytes_in += (uint64_t)n;
+    c->figures.bytes_in += (uint64_t)n;
     if (c->state == VWI_CLIENT_BODY)
         vwi_client_go(c, VWI_CLIENT_BODY); /* its time begins anew */
     if (body)

@@ -75,6 +75,7 @@ struct vwi_client {
     char peer[46];
     struct vwi_span id;          /* of the present request; empty: not named yet. Lies in its head or in made_id */
     char made_id[VWI_REQUEST_ID_MADE];
+    struct vwi_exchange_figures figures; /* of the present request */
 };
 
 struct vwi_front {

@@ -72,6 +72,7 @@ static size_t transmit(struct vwi_client *c, struct iovec *iov, int count)
         return 0;
     }
     c->front->stats.bytes_out += (uint64_t)n;
+    c->figures.bytes_out += (uint64_t)n;
     return (size_t)n;
 }
 
@@ -193,6 +194,7 @@ struct vwi_span vwi_client_build_head(struct vwi_client *c, int status, const ch
 {
     struct vwi_text *t = &c->front->head;
 
+    c->figures.status = status;
     vwi_text_clear(t);
     vwi_text_add(t, "HTTP/1.1 ", 9);
     add_number(t, (uint64_t)status);

@@ -35,7 +35,11 @@ void vwi_exchange_bind(struct vwi_exchange *ex, const struct vwi_exchange_events
     ex->user = user;
 }
 
-struct vwi_span vwi_exchange_method(const struct vwi_exchange *ex) { return vwi_http1_method(request(ex)); }
+struct vwi_span vwi_exchange_method(const struct vwi_exchange *ex)
+{
+    return request(ex)->head_done ? vwi_http1_method(request(ex)) : (struct vwi_span){ "", 0 };
+}
+
 struct vwi_span vwi_exchange_target(const struct vwi_exchange *ex) { return vwi_http1_target(request(ex)); }
 size_t vwi_exchange_header_count(const struct vwi_exchange *ex) { return request(ex)->row_count; }
 struct vwi_span vwi_exchange_body(const struct vwi_exchange *ex) { return vwi_http1_body(request(ex)); }
@@ -115,6 +119,8 @@ struct vwi_span vwi_exchange_peer(const struct vwi_exchange *ex)
 {
     return (struct vwi_span){ view(ex)->peer, strlen(view(ex)->peer) };
 }
+
+struct vwi_exchange_figures vwi_exchange_figures(const struct vwi_exchange *ex) { return view(ex)->figures; }
 
 struct vwi_span vwi_exchange_id(const struct vwi_exchange *ex) { return view(ex)->id; }
 

@@ -41,6 +41,15 @@ bool vwi_exchange_is_tls(const struct vwi_exchange *ex);          /* the client 
  * where the system has no randomness. */
 struct vwi_span vwi_exchange_id(const struct vwi_exchange *ex);
 
+/* What has become of it so far; asked for inside on_done, of the whole of it. */
+struct vwi_exchange_figures {
+    int status;                   /* 0: no reply was begun */
+    uint64_t bytes_in, bytes_out; /* heads and bodies, as they were taken from and given to the kernel */
+    bool cut;                     /* the reply was begun and is not whole */
+    bool refused;                 /* it broke a rule of HTTP, and a refusal of the front's own follows on_done */
+};
+struct vwi_exchange_figures vwi_exchange_figures(const struct vwi_exchange *ex);
+
 /* What has arrived of the body: all of it (collected; valid until on_done once it is whole, else until the next on_body), or the
  * piece that was not consumed yet (streamed). */
 struct vwi_span vwi_exchange_body(const struct vwi_exchange *ex);

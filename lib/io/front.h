@@ -33,6 +33,8 @@ struct vwi_front_events {
      * status 400 408 413 414 417 431 501 505 503; reason is a code such as "bad_request". Never NULL. */
     void (*on_refuse)(void *arg, int status, const char *reason, const char *message, struct vwi_text *headers,
                       struct vwi_text *body);
+    /* Optional: such a refusal was sent. Of the exchange only figures, peer, id and method (empty where it is not known) may be asked. */
+    void (*on_refused)(void *arg, const struct vwi_exchange *ex, const char *reason);
 };
 
 vw_err vwi_front_create(struct vwi_loop *loop, const struct vwi_front_conf *conf, const struct vwi_front_events *events,

@@ -7,6 +7,7 @@
 
 #include <check.h>
 #include <jansson.h>
+#include <regex.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -138,6 +139,7 @@ void worker_setenv(const char *name, const char *value); /* for workers started 
 bool worker_logged(struct worker *w, const char *text);
 unsigned worker_count_logged(struct worker *w, const char *text);
 void worker_wait_logged(struct worker *w, const char *text);
+bool worker_log_matches(struct worker *w, const regex_t *regex); /* the whole log, compiled with REG_NOSUB */
 
 /* ---- programs: processes of their own, with nothing in their environment but what is given ---- */
 #define RUN VWT_BUILD "/vastworker-run"

@@ -255,10 +255,10 @@ START_TEST(log_lines_of_a_request_say_its_name)
     client_send(fd, "GET /hold HTTP/1.1\r\nHost: w\r\nX-Request-Id: r-left\r\n\r\n");
     model_wait_requests(m, 3);
     client_close(fd);
-    worker_wait_logged(w, "/*: cancelled, workload 100 (request r-left)");
+    worker_wait_logged(w, "request id=r-left method=GET route=/* status=499 outcome=cancelled reason=client_gone workload=100 ");
     ck_assert(worker_logged(w, "(request r-lost)") && worker_logged(w, "model_reset"));
-    worker_wait_logged(w, "/*: served, workload 100 (request r-served)");
-    ck_assert(worker_logged(w, "/*: refused: invalid_envelope (request r-wrong)"));
+    worker_wait_logged(w, "request id=r-served method=GET route=/* status=200 outcome=served workload=100 ");
+    worker_wait_logged(w, "request id=r-wrong method=POST route=/* status=422 outcome=refused reason=invalid_envelope ");
     ck_assert_int_eq(worker_finish(w), VW_OK);
 }
 END_TEST

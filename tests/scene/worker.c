@@ -128,6 +128,16 @@ bool worker_logged(struct worker *w, const char *text)
     return found;
 }
 
+bool worker_log_matches(struct worker *w, const regex_t *regex)
+{
+    bool found;
+
+    pthread_mutex_lock(&w->lock);
+    found = w->log && regexec(regex, w->log, 0, NULL, 0) == 0;
+    pthread_mutex_unlock(&w->lock);
+    return found;
+}
+
 unsigned worker_count_logged(struct worker *w, const char *text)
 {
     const char *at;

@@ -29,7 +29,7 @@ static void on_log(void *arg, vw_log_level_t level, const char *line)
     vwi_text_addf(&said, "%s\n", line);
 }
 
-static const struct vwi_log log_here = { VW_LOG_INFO, false, on_log, NULL };
+static const struct vwi_log log_here = { .level = VW_LOG_INFO, .fn = on_log };
 
 static void on_there(void *arg)
 {

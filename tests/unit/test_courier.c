@@ -104,7 +104,7 @@ static void on_impatient(void *arg)
 static void setup(void)
 {
     static const struct vwi_front_events events = { .on_request = on_request, .on_refuse = on_refuse };
-    static const struct vwi_log log = { VW_LOG_ERROR, false, NULL, NULL };
+    static const struct vwi_log log = { .level = VW_LOG_ERROR };
     static char address[] = "127.0.0.1";
     struct vwi_front_conf conf = { .bind_address = address, .max_body_bytes = 1000000, .max_buffered_bytes = 1000000,
                                    .max_header_bytes = 65536, .max_connections = 100 };

@@ -21,7 +21,7 @@ static const char *const expected[] = {
     "vastworker_deletions_dropped_total", "vastworker_model_connections",   "vastworker_client_connections",
     "vastworker_bytes_total",         "vastworker_loop_turn_cpu_seconds",   "vastworker_loop_stall_seconds",
     "vastworker_plugin_seconds",
-    "vastworker_plugin_fallbacks_total", "vastworker_log_matches_total",    "vastworker_build_info",
+    "vastworker_plugin_fallbacks_total", "vastworker_log_matches_total",    "vastworker_log_lines_dropped_total", "vastworker_build_info",
     "process_cpu_seconds_total",      "process_resident_memory_bytes",      "process_open_fds",
     "process_max_fds",                "process_start_time_seconds",
 };

@@ -311,7 +311,7 @@ START_TEST(a_plugin_logs_under_its_own_name_one_line_at_a_time)
     char *items[] = { (char[]){ THEIRS } };
     const struct vwi_strings dirs = { items, 1 };
     struct lines lines = { .count = 0 };
-    const struct vwi_log log = { VW_LOG_INFO, false, on_line, &lines };
+    const struct vwi_log log = { .level = VW_LOG_INFO, .fn = on_line, .arg = &lines };
     struct vwi_plugin *p = NULL;
 
     ck_assert_int_eq(vwi_plugin_load(&dirs, "every_hook", "{\"weight\":1}", &access_table, &log, &p, NULL), VW_OK);
