@@ -479,6 +479,8 @@ void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex)
     } else if (vwi_judge_can_stream(rq)) {
         rq->streamed = true;
         judge(rq);
+    } else if (!handler->conf->control && vwi_startup_view(desk->startup).state == VWI_STATE_DRAINING) {
+        vwi_judge_refuse(rq, VWI_REASON_DRAINING, NULL); /* as those are whose bodies were on their way when the drain began */
     } else {
         vwi_exchange_collect(ex); /* goes on in on_client_body */
         take_in(rq);

@@ -343,6 +343,23 @@ START_TEST(a_client_that_does_not_read_its_answer_is_cut_at_its_limit)
 }
 END_TEST
 
+/* It would not be accepted at its end either. */
+START_TEST(a_body_that_a_drain_would_refuse_is_not_waited_for)
+{
+    int fd, patient;
+
+    restart("{'maxPerf': 200, 'drainTimeout': 600, 'handlers': [{'route': '/hold', " OPEN "}, {'route': '/signed'}]}");
+    patient = ask("/hold", 1);
+    drain();
+    fd = client_connect(worker_port(w));
+    client_send(fd, "POST /signed HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n{\"auth_data\": ");
+    end(fd, 503);
+    model_permit(m, 1);
+    end(patient, 200);
+    ck_assert_int_eq(worker_join(w), VW_OK);
+}
+END_TEST
+
 Suite *drain_suite(void);
 
 Suite *drain_suite(void)
@@ -364,6 +381,7 @@ Suite *drain_suite(void)
     tcase_add_test(tc, a_queued_request_gets_the_place_of_one_that_was_cut);
     tcase_add_test(tc, a_stream_that_is_cut_ends_with_an_error_event);
     tcase_add_test(tc, what_a_second_word_cuts_is_named_up_to_a_number);
+    tcase_add_test(tc, a_body_that_a_drain_would_refuse_is_not_waited_for);
     tcase_add_test(tc, a_client_that_does_not_read_its_answer_is_cut_at_its_limit);
     suite_add_tcase(s, tc);
     return s;
