@@ -31,6 +31,7 @@
 #include "flow/master.h"
 #include "flow/request.h"
 #include "flow/respond.h"
+#include "flow/sessions.h"
 #include "flow/settings.h"
 #include "flow/vitals.h"
 #include "io/courier.h"
@@ -52,10 +53,13 @@ struct vw_worker {
     struct vwi_config *config;
     struct vwi_loop *loop;
     struct vwi_front *front;
+    struct vwi_front *session_front; /* NULL: none */
     struct vwi_courier *courier;
     struct vwi_tls *tls;                 /* NULL: plain, or not obtained yet */
     struct vwi_certificate *certificate; /* NULL: none is to be obtained */
     struct vwi_desk desk;
+    struct vwi_front_conf session_conf;
+    char session_address[16];
     struct vwi_drain drain;
     struct vwi_vitals vitals;
     struct vwi_embedder *embedder;
@@ -79,6 +83,13 @@ static void on_front_request(void *arg, struct vwi_exchange *ex)
     struct vw_worker *worker = arg;
 
     vwi_request_arrive(&worker->desk, ex);
+}
+
+static void on_session_request(void *arg, struct vwi_exchange *ex)
+{
+    struct vw_worker *worker = arg;
+
+    vwi_sessions_serve_local(worker->desk.sessions, ex);
 }
 
 static void on_front_refuse(void *arg, int status, const char *code, const char *message, struct vwi_text *headers, struct vwi_text *body)
@@ -323,7 +334,7 @@ static vw_err build_ledger(struct vw_worker *worker, vw_error_t *why)
     const struct vwi_handlers_conf *conf = &worker->config->handlers;
     const char **routes = vwi_zalloc((conf->count + 1) * sizeof *routes);
     const char *reasons[VWI_REASON_COUNT];
-    struct vwi_ledger_names names = { routes, conf->count, reasons, VWI_REASON_COUNT };
+    struct vwi_ledger_names names = { routes, conf->count + 1, reasons, VWI_REASON_COUNT };
     vw_err err;
     size_t i;
 
@@ -331,6 +342,8 @@ static vw_err build_ledger(struct vw_worker *worker, vw_error_t *why)
         return vwi_fail(why, VW_E_NOMEM, "ledger: out of memory");
     for (i = 0; i < conf->count; i++)
         routes[i] = conf->items[i].route;
+    routes[conf->count] = "/session";
+    worker->desk.session_route = conf->count;
     for (i = 0; i < VWI_REASON_COUNT; i++)
         reasons[i] = vwi_reason_code((enum vwi_reason)i);
     err = vwi_ledger_create(&names, MAX_DELETIONS, &worker->desk.ledger, why);
@@ -424,6 +437,33 @@ static vw_err build_tls(struct vw_worker *worker, vw_error_t *why)
     return vwi_certificate_create(&setup, &events, worker, &worker->certificate, why);
 }
 
+#define SESSION_BODY_BYTES (1024u * 1024)
+#define SESSION_CONNECTIONS 64
+
+/* For the model server, on the same machine. A port that nobody asked for is no reason not to start. */
+static vw_err build_session_front(struct vw_worker *worker, vw_error_t *why)
+{
+    static const struct vwi_front_events events = { on_session_request, NULL, on_front_refuse, on_front_refused };
+    const struct vwi_session_conf *session = &worker->config->session;
+    vw_error_t problem = { VW_OK, "" };
+    vw_err err;
+
+    worker->session_conf = worker->config->front;
+    snprintf(worker->session_address, sizeof worker->session_address, "127.0.0.1");
+    worker->session_conf.bind_address = worker->session_address;
+    worker->session_conf.port = session->port;
+    worker->session_conf.max_body_bytes = SESSION_BODY_BYTES;
+    worker->session_conf.max_connections = SESSION_CONNECTIONS;
+    if (!session->listens)
+        return VW_OK;
+    err = vwi_front_create(worker->loop, &worker->session_conf, &events, worker, &worker->log, &worker->session_front, &problem);
+    if (err == VW_OK || err == VW_E_NOMEM || session->port_set)
+        return err == VW_OK ? VW_OK : vwi_fail(why, err, "sessionPort: %s", problem.text);
+    vwi_log_warn(&worker->log, "sessionPort: %s; the model server cannot end sessions. Remedy: set sessionPort to a free port, or to 0",
+                 problem.text);
+    return VW_OK;
+}
+
 static vw_err build_front(struct vw_worker *worker, vw_error_t *why)
 {
     static const struct vwi_front_events events = { on_front_request, on_front_request, on_front_refuse, on_front_refused };
@@ -441,7 +481,11 @@ static vw_err build_front(struct vw_worker *worker, vw_error_t *why)
     if (err == VW_OK)
         err = vwi_desk_init(desk, why);
     if (err == VW_OK)
+        err = vwi_sessions_create(desk, &worker->config->session, &worker->config->model, &desk->sessions, why);
+    if (err == VW_OK)
         err = vwi_front_create(worker->loop, &worker->config->front, &events, worker, &worker->log, &worker->front, why);
+    if (err == VW_OK)
+        err = build_session_front(worker, why);
     if (err != VW_OK)
         return err;
     err = build_tls(worker, why);
@@ -570,6 +614,8 @@ vw_err vw_worker_run(vw_worker_t *worker)
     vwi_loop_on_turn(worker->loop, on_turn, worker);
     vwi_log_info(&worker->log, "vastworker %s listening on port %u, model server %s", VW_VERSION, vwi_front_port(worker->front),
                  worker->config->model.authority);
+    if (worker->session_front)
+        vwi_log_debug(&worker->log, "sessions can be ended at 127.0.0.1:%u", vwi_front_port(worker->session_front));
     if (!worker->config->report.enabled)
         vwi_log_info(&worker->log, "local mode: nothing is reported (REPORT_ADDR is not set)");
     if (vwi_verifier_has_key(worker->desk.verifier))
@@ -722,6 +768,7 @@ void vw_worker_destroy(vw_worker_t *worker)
         return;
     desk = &worker->desk;
     desk->on_idle = NULL;
+    vwi_front_destroy(worker->session_front);
     vwi_front_destroy(worker->front); /* ends every exchange, and with them the requests and their leases */
     if (desk->loop) {
         vwi_loop_run_burials(worker->loop);
@@ -730,6 +777,7 @@ void vw_worker_destroy(vw_worker_t *worker)
         vwi_vitals_fini(&worker->vitals);
         vwi_timer_fini(&worker->publish);
     }
+    vwi_sessions_destroy(desk->sessions);
     vwi_report_destroy(desk->report);
     vwi_pubkey_destroy(desk->pubkey);
     vwi_certificate_destroy(worker->certificate);

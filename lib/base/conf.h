@@ -108,6 +108,14 @@ struct vwi_handlers_conf {
     size_t lane_count;
 };
 
+/* Sessions, and the port on which the model server can end one. */
+struct vwi_session_conf {
+    unsigned max;          /* 0: no limit */
+    double max_lifetime_s; /* most time left to live; 0: no limit */
+    uint16_t port;         /* loopback only; 0: any */
+    bool listens, port_set; /* set: by somebody, who wants to know when it cannot be had */
+};
+
 struct vwi_auth_conf {
     bool unsecured;
     bool strict_url;

@@ -22,6 +22,7 @@ struct vwi_config {
     struct vwi_handlers_conf handlers;
     struct vwi_auth_conf auth;
     struct vwi_report_conf report;
+    struct vwi_session_conf session;
     struct vwi_ready_conf ready;
     struct vwi_strings plugin_path; /* in search order */
     double drain_s;

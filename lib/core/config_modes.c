@@ -253,6 +253,20 @@ static void choose_error_policy(struct vwi_fill *fill, const json_t *root)
         vwi_fill_error(fill, "errorPolicy", "\"probe\" needs a modelHealthcheckPath");
 }
 
+/* One that nobody asked for is beside ours, or any where ours is. */
+static void choose_session_port(struct vwi_fill *fill, const json_t *root)
+{
+    struct vwi_session_conf *session = &fill->config->session;
+    unsigned own = fill->config->front.port;
+
+    session->port_set = json_object_get(root, "sessionPort") || vwi_fill_env(fill, "WORKER_HTTP_PORT");
+    session->listens = session->port_set ? session->port > 0 : own < 65535;
+    if (!session->port_set)
+        session->port = (uint16_t)(own ? own + 1 : 0);
+    if (session->port_set && session->port && session->port == own)
+        vwi_fill_error(fill, "sessionPort", "is workerPort, too; choose another one, or 0 for none");
+}
+
 void vwi_fill_modes(struct vwi_fill *fill, json_t *root)
 {
     const struct vwi_front_conf *front = &fill->config->front;
@@ -269,6 +283,5 @@ void vwi_fill_modes(struct vwi_fill *fill, json_t *root)
     if (front->max_body_bytes > front->max_buffered_bytes)
         vwi_fill_warn(fill, "limits.maxBodyBytes is larger than limits.maxBufferedBytes, so a body of that size is always "
                             "refused");
-    if (vwi_fill_env(fill, "WORKER_HTTP_PORT"))
-        vwi_fill_warn(fill, "WORKER_HTTP_PORT is ignored: the session port comes with a later version");
+    choose_session_port(fill, root);
 }

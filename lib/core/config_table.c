@@ -229,9 +229,11 @@ static const struct vwi_config_key keys[] = {
     RULE("stateDir", STRING, NULL, NULL, CONFIG(ready.state_dir),
          "Directory for what is worth keeping over a restart (the benchmark's result); by default $WORKSPACE_DIR/.vastworker, "
          "else $XDG_STATE_HOME/vastworker, else nothing is kept.", 0, NULL),
-    LATER("sessionPort", INTEGER, "Port on which the model server can end a session."),
-    LATER("maxSessions", INTEGER, "Most sessions at once."),
-    LATER("maxSessionLifetime", SECONDS, "Longest life of a session."),
+    ROW("sessionPort", INTEGER, "port", NULL, RANGE(0, 65535), "WORKER_HTTP_PORT", CONFIG(session.port),
+        "Port on 127.0.0.1, always plain HTTP, on which the model server can end a session; by default workerPort + 1, 0 for none."),
+    ROW("maxSessions", INTEGER, "sessions", "10", RANGE(0, 1000000), NULL, CONFIG(session.max), "Most sessions at once; 0 for no limit."),
+    ROW("maxSessionLifetime", SECONDS, "seconds", "3600", FROM(0), NULL, CONFIG(session.max_lifetime_s),
+        "Most time that a session may have left to live, however often it is used; 0 for no limit."),
     LATER("adminAddress", STRING, "An address of its own for what operators look at."),
     RULE("updateFile", STRING, "/.force_update", NULL, CONFIG(update_file),
          "The empty file that POST /pyworker/update creates; the platform's start script looks for it.", 0, vwi_config_nonempty_problem),
@@ -248,7 +250,6 @@ static const struct vwi_config_variable variables[] = {
     { "USE_SSL", "Whether TLS is served, over tls.enabled: only the text true asks for it. Platform mode: true." },
     { "VASTWORKER_PLUGIN_PATH", "Directories to look for plugins in, separated by colons, before those of pluginPath." },
     { "WORKSPACE_DIR, XDG_STATE_HOME", "Where stateDir is by default." },
-    { "WORKER_HTTP_PORT", "The session port, which comes with a later version: ignored with a warning." },
 };
 
 const struct vwi_config_key *vwi_config_keys(size_t *ret_count)

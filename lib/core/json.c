@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 
 #define SHOWN_BYTES 40 /* of a string in an error text */
 
@@ -41,6 +42,21 @@ static void show_string(const json_t *value, struct vwi_text *out)
     vwi_text_add_json(out, text, len);
     if (cut)
         vwi_text_adds(out, "...");
+}
+
+char *vwi_json_text(const json_t *value, size_t flags)
+{
+    size_t len = json_dumpb(value, NULL, 0, flags | JSON_ENCODE_ANY);
+    char *text = len ? vwi_alloc(len + 1) : NULL;
+
+    if (!text)
+        return NULL;
+    if (json_dumpb(value, text, len, flags | JSON_ENCODE_ANY) == len) {
+        text[len] = '\0';
+        return text;
+    }
+    vwi_free(text);
+    return NULL;
 }
 
 void vwi_json_show(const json_t *value, struct vwi_text *out)

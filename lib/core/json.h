@@ -26,6 +26,9 @@ struct vwi_json_bounds {
  */
 vw_err vwi_json_parse(const char *text, size_t len, size_t flags, const char *where, json_t **ret, vw_error_t *why);
 
+/* A value as text, for vwi_free(); flags are jansson's. NULL: no memory. */
+char *vwi_json_text(const json_t *value, size_t flags);
+
 /* A value in an error text: `"abc"` (cut when long), `12`, `null`, `a list`, `an object`, `nothing` for NULL. */
 void vwi_json_show(const json_t *value, struct vwi_text *out);
 

@@ -20,6 +20,7 @@
 #include "flow/master.h"
 #include "flow/request.h"
 #include "flow/respond.h"
+#include "flow/sessions.h"
 #include "io/front.h"
 
 struct vwi_admin {
@@ -86,8 +87,8 @@ static void serve_health(struct vwi_admin *admin, struct vwi_exchange *ex)
     vwi_text_add_json(&body, ready.reason, strlen(ready.reason));
     vwi_text_addf(&body, ", \"since\": %.3f, \"uptime_s\": %.3f, \"version\": \"%s\"", ready.since_s,
                   (double)(vwi_mono_us() - admin->start_us) / 1e6, vw_version());
-    vwi_text_addf(&body, ", \"in_flight\": %zu, \"queued\": %zu, \"sessions\": 0", vwi_ledger_in_flight(desk->ledger),
-                  vwi_queue_waiting(desk->queue));
+    vwi_text_addf(&body, ", \"in_flight\": %zu, \"queued\": %zu, \"sessions\": %zu", vwi_ledger_in_flight(desk->ledger),
+                  vwi_queue_waiting(desk->queue), vwi_sessions_open(desk->sessions));
     vwi_text_addf(&body, ", \"load\": %.10g, \"max_perf\": %.10g, \"measured\": %.10g", stats.load, ready.max_perf, ready.measured);
     vwi_text_addf(&body, ", \"model\": {\"connections_active\": %u, \"connections_idle\": %u, \"loadtime_s\": %.3f}}\n", active, idle,
                   ready.loadtime_s);
@@ -183,6 +184,7 @@ static void serve_metrics(struct vwi_admin *admin, struct vwi_exchange *ex)
     }
     in.capacity = ready.capacity_known ? ready.max_perf : 0;
     in.measured = ready.measured;
+    in.sessions = vwi_sessions_open(desk->sessions);
     in.states = admin->states;
     in.state_count = VWI_STATES;
     in.state = ready.state;
@@ -213,18 +215,6 @@ static void serve_metrics(struct vwi_admin *admin, struct vwi_exchange *ex)
     reply_text(ex, 200, json ? "application/json; charset=utf-8" : VWI_EXPOSITION_TEXT_TYPE, &body);
 }
 
-/* Paths of the platform that this version does not serve must not fall through to a catch-all and so to the model server. */
-static bool is_reserved(struct vwi_span path)
-{
-    static const char *const reserved[] = { "/session/create", "/session/get", "/session/health", "/session/end" };
-    size_t i;
-
-    for (i = 0; i < VWI_ARRAY_LEN(reserved); i++)
-        if (vwi_span_is(path, reserved[i]))
-            return true;
-    return false;
-}
-
 bool vwi_admin_serve(struct vwi_admin *admin, struct vwi_exchange *ex)
 {
     struct vwi_span method = vwi_exchange_method(ex), path = vwi_exchange_target(ex);
@@ -234,11 +224,6 @@ bool vwi_admin_serve(struct vwi_admin *admin, struct vwi_exchange *ex)
         path.len = (size_t)(mark - path.p);
     if (vwi_span_is(method, "POST") && vwi_master_serve(admin->desk->master, path, ex))
         return true;
-    if (vwi_span_is(method, "POST") && is_reserved(path)) {
-        vwi_ledger_refuse(admin->desk->ledger, VWI_NO_ROUTE, VWI_REASON_NO_ROUTE);
-        vwi_respond_refuse(ex, VWI_REASON_NO_ROUTE, "This built-in path comes with a later version of the worker.", 0);
-        return true;
-    }
     if (!vwi_span_is(method, "GET") && !vwi_span_is(method, "HEAD"))
         return false;
     if (vwi_span_is(path, "/health"))

@@ -5,6 +5,7 @@
 
 #include "flow/judge.h"
 #include "flow/request_parts.h"
+#include "flow/sessions.h"
 
 #define NAMED_MAX 20      /* in the log; the others are counted */
 #define LAST_WORDS_S 1.0  /* to read why it was cut, while others go on */
@@ -84,8 +85,13 @@ static size_t cut(struct vwi_desk *desk, double since_s)
 
 size_t vwi_desk_cut(struct vwi_desk *desk)
 {
+    size_t count;
+
     desk->own.cut = desk->own.giving = true; /* nobody gets a turn any more */
-    return cut(desk, INFINITY);
+    count = cut(desk, INFINITY);
+    if (desk->sessions)
+        vwi_sessions_cut(desk->sessions);
+    return count;
 }
 
 /* A place that comes free goes to one that is not cut as well. */

@@ -7,8 +7,10 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "flow/cut.h"
+#include "flow/sessions.h"
 
 #define FLUSH_LIMIT_MS 5000
+#define FAREWELL_LIMIT_MS 3000
 #define CUT_FLUSH_LIMIT_MS 1000 /* somebody wants us gone now */
 #define LEAVE_LIMIT_MS 500      /* for clients to take their last answer and to see that we close */
 #define LOOK_MS 5
@@ -19,10 +21,15 @@ static void leave(struct vwi_drain *drain)
     vwi_loop_stop(drain->desk->loop);
 }
 
-/* Whoever is still connected has an answer to read, or does not know yet that we close. */
+/* Whoever is still connected has an answer to read, or does not know yet that we close; of sessions that were cut the model server may
+ * have to hear yet. */
 static void look(struct vwi_drain *drain)
 {
-    if (vwi_front_stats(drain->front).connections == 0 || vwi_mono_ms() >= drain->over_ms)
+    bool told = vwi_sessions_idle(drain->desk->sessions), late = vwi_mono_ms() >= drain->told_ms;
+
+    if (!told && late)
+        vwi_log_warn(drain->desk->log, "drain: the model server did not take the end of every session in time");
+    if ((told || late) && (vwi_front_stats(drain->front).connections == 0 || vwi_mono_ms() >= drain->over_ms))
         leave(drain);
     else
         vwi_timer_start(&drain->timer, LOOK_MS);
@@ -42,6 +49,7 @@ static void finish(struct vwi_drain *drain, int64_t flush_ms)
         return;
     drain->finishing = true;
     drain->over_ms = vwi_mono_ms() + LEAVE_LIMIT_MS;
+    drain->told_ms = vwi_mono_ms() + (drain->hasty ? 0 : FAREWELL_LIMIT_MS);
     vwi_timer_stop(&drain->timer);
     vwi_front_stop_accepting(drain->front);
     if (drain->desk->report)
@@ -65,7 +73,7 @@ static void on_limit(struct vwi_drain *drain)
 
     if (count)
         vwi_log_warn(drain->desk->log, "drain: %zu requests did not finish within drainTimeout (%g s) and are cut", count, drain->due_s);
-    else if (next_s < 0)
+    else if (next_s < 0 && vwi_sessions_idle(drain->desk->sessions))
         vwi_log_warn(drain->desk->log, "drain: some clients did not read their answers within drainTimeout (%g s)", drain->due_s);
     if (drain->finishing)
         return; /* the last one has just left */
@@ -73,7 +81,7 @@ static void on_limit(struct vwi_drain *drain)
         wait_for_limit(drain, next_s);
         return;
     }
-    vwi_desk_cut(drain->desk); /* control handlers take no more */
+    vwi_desk_cut(drain->desk); /* sessions, too; control handlers take no more */
     finish(drain, FLUSH_LIMIT_MS);
 }
 
@@ -109,6 +117,14 @@ static void begin(struct vwi_drain *drain)
     vwi_front_drain(drain->front);
 }
 
+/* Where only the ends of sessions are waited for, they have the time of the most patient handler. */
+static double first_limit(const struct vwi_desk *desk)
+{
+    double next_s = vwi_desk_next_cut(desk, -1);
+
+    return next_s < 0 ? vwi_desk_longest_drain(desk) : next_s;
+}
+
 void vwi_drain_begin(struct vwi_drain *drain)
 {
     struct vwi_desk *desk = drain->desk;
@@ -119,10 +135,11 @@ void vwi_drain_begin(struct vwi_drain *drain)
                  vwi_queue_waiting(desk->queue), vwi_desk_longest_drain(desk));
     begin(drain);
     vwi_desk_refuse_unjudged(desk);
+    vwi_sessions_drain(desk->sessions);
     if (vwi_desk_idle(desk))
         finish(drain, FLUSH_LIMIT_MS);
     else
-        wait_for_limit(drain, vwi_desk_next_cut(desk, -1));
+        wait_for_limit(drain, first_limit(desk));
 }
 
 void vwi_drain_now(struct vwi_drain *drain)
@@ -133,6 +150,7 @@ void vwi_drain_now(struct vwi_drain *drain)
     if (left)
         vwi_log_warn(desk->log, "stopping at once: %zu requests are cut", left);
     begin(drain);
+    drain->hasty = true;
     vwi_desk_cut(desk);
     if (drain->finishing) {
         left = vwi_ledger_deletions_count(desk->ledger);

@@ -10,6 +10,7 @@
 #include "core/bearer.h"
 #include "core/payload.h"
 #include "flow/respond.h"
+#include "flow/sessions.h"
 #include "io/plugin.h"
 
 bool vwi_judge_refuse(struct vwi_request *rq, enum vwi_reason reason, const char *message)
@@ -105,6 +106,8 @@ bool vwi_judge_head(struct vwi_request *rq)
     struct vwi_span header, query;
     struct vwi_text answer = VWI_TEXT_INIT;
 
+    if (rq->handler->conf->auth != VWI_AUTH_VAST)
+        take_plain_session(rq);
     if (rq->handler->conf->auth == VWI_AUTH_BEARER)
         return presented_key(rq, &header) || vwi_judge_refuse(rq, VWI_REASON_NO_CREDENTIALS, NULL);
     if (rq->handler->conf->auth != VWI_AUTH_VAST)
@@ -228,37 +231,48 @@ bool vwi_judge_can_stream(const struct vwi_request *rq)
     return binary || !reads_json(&conf->workload);
 }
 
-/* Verdict 5. */
-bool vwi_judge_signature(struct vwi_request *rq)
+enum vwi_reason vwi_judge_pair(const struct vwi_desk *desk, const struct vwi_auth_data *auth)
 {
-    struct vwi_desk *desk = rq->desk;
     const char *url = desk->auth->strict_url ? desk->auth->advertised_url : NULL;
-    struct vwi_span expected = { url, url ? strlen(url) : 0 }, key;
+    struct vwi_span expected = { url, url ? strlen(url) : 0 };
 
-    if (rq->handler->conf->auth == VWI_AUTH_BEARER)
-        return (presented_key(rq, &key) && vwi_keyring_holds(desk->keyring, key)) || vwi_judge_refuse(rq, VWI_REASON_BAD_KEY, NULL);
-    if (rq->handler->conf->auth != VWI_AUTH_VAST || desk->auth->unsecured)
-        return true;
-    switch (vwi_verifier_judge(desk->verifier, expected, rq->envelope.auth.url, rq->envelope.auth.signature)) {
+    if (desk->auth->unsecured)
+        return VWI_REASON_NONE;
+    switch (vwi_verifier_judge(desk->verifier, expected, auth->url, auth->signature)) {
     case VWI_AUTH_GOOD:
-        return true;
+        return VWI_REASON_NONE;
     case VWI_AUTH_NO_KEY:
-        return vwi_judge_refuse(rq, VWI_REASON_KEY_UNAVAILABLE, NULL);
+        return VWI_REASON_KEY_UNAVAILABLE;
     case VWI_AUTH_FOREIGN_URL:
-        return vwi_judge_refuse(rq, VWI_REASON_FOREIGN_URL, NULL);
+        return VWI_REASON_FOREIGN_URL;
     case VWI_AUTH_BAD_SIGNATURE:
         break;
     }
     vwi_pubkey_doubt(desk->pubkey);
-    return vwi_judge_refuse(rq, VWI_REASON_BAD_SIGNATURE, NULL);
+    return VWI_REASON_BAD_SIGNATURE;
 }
 
-/* Verdict 6. No session was ever created in this version, so every id is unknown. */
+/* Verdict 5. */
+bool vwi_judge_signature(struct vwi_request *rq)
+{
+    struct vwi_desk *desk = rq->desk;
+    enum vwi_reason reason;
+    struct vwi_span key;
+
+    if (rq->handler->conf->auth == VWI_AUTH_BEARER)
+        return (presented_key(rq, &key) && vwi_keyring_holds(desk->keyring, key)) || vwi_judge_refuse(rq, VWI_REASON_BAD_KEY, NULL);
+    if (rq->handler->conf->auth != VWI_AUTH_VAST)
+        return true;
+    reason = vwi_judge_pair(desk, &rq->envelope.auth);
+    return reason == VWI_REASON_NONE || vwi_judge_refuse(rq, reason, NULL);
+}
+
+/* Verdict 6. */
 bool vwi_judge_session(struct vwi_request *rq)
 {
     static const char unknown[] = "{\"error\": \"invalid session\"}";
 
-    if (!rq->envelope.has_session)
+    if (!rq->envelope.has_session || vwi_sessions_know(rq->desk->sessions, rq->envelope.session_id))
         return true;
     return refuse_as_platform(rq, VWI_REASON_INVALID_SESSION, unknown, sizeof unknown - 1);
 }
@@ -287,7 +301,7 @@ void vwi_judge_weigh(struct vwi_request *rq)
 
     if (!rq->enveloped && !rq->is_json && reads_json(&rq->handler->conf->workload))
         payload = (struct vwi_span){ "null", 4 };
-    rq->work.kind = rq->handler->conf->control ? VWI_WORK_CONTROL : VWI_WORK_PLAIN;
+    rq->work.kind = rq->handler->conf->control ? VWI_WORK_CONTROL : rq->envelope.has_session ? VWI_WORK_INSIDE : VWI_WORK_PLAIN;
     rq->work.route = vwi_request_route(rq);
     rq->work.workload = vwi_handler_weigh(rq->handler, payload, bytes);
     rq->work.has_request_idx = rq->envelope.auth.has & VWI_AUTH_REQUEST_IDX;

@@ -13,6 +13,8 @@ bool vwi_judge_refuse(struct vwi_request *rq, enum vwi_reason reason, const char
 bool vwi_judge_head(struct vwi_request *rq);        /* 4: sets the form, and reads credentials that are in the head */
 bool vwi_judge_body(struct vwi_request *rq);        /* 4: the body is there in full, an envelope's credentials in it */
 bool vwi_judge_signature(struct vwi_request *rq);   /* 5 */
+/* The same for auth_data alone. NONE: signed, or nothing is verified here. */
+enum vwi_reason vwi_judge_pair(const struct vwi_desk *desk, const struct vwi_auth_data *auth);
 bool vwi_judge_session(struct vwi_request *rq);     /* 6 */
 bool vwi_judge_payload(struct vwi_request *rq);     /* 7; body becomes what the model gets */
 void vwi_judge_weigh(struct vwi_request *rq);       /* 8; cannot fail */

@@ -21,6 +21,7 @@
 #include "flow/heartbeat.h"
 #include "flow/judge.h"
 #include "flow/respond.h"
+#include "flow/sessions.h"
 #include "io/plugin.h"
 #include "io/relay.h"
 
@@ -74,7 +75,7 @@ static void free_request(struct vwi_request *rq)
     vwi_list_del(&rq->node);
     vwi_judge_forget(rq);
     vwi_free(rq);
-    if (vwi_list_empty(&desk->own.requests) && desk->on_idle)
+    if (vwi_desk_idle(desk) && desk->on_idle)
         desk->on_idle(desk->on_idle_arg);
 }
 
@@ -110,6 +111,7 @@ static void settle(struct vwi_request *rq, enum vwi_outcome outcome)
     rq->outcome = outcome;
     if (desk->report)
         vwi_report_settled(desk->report);
+    vwi_sessions_leave(desk->sessions, rq);
     vwi_list_del(&rq->turn);
     if (rq->ticket.place == VWI_PLACE_RUNNING)
         expire(desk); /* so that the turn goes to one whose time is not up; never while rq itself could be one of them */
@@ -325,6 +327,8 @@ static void start(struct vwi_request *rq)
 {
     rq->entered = true;
     vwi_ledger_start(rq->desk->ledger, &rq->entry, &rq->work, vwi_wall_s(), vwi_mono_us());
+    if (rq->envelope.has_session)
+        vwi_sessions_enter(rq->desk->sessions, rq->envelope.session_id, rq);
     if (rq->handler->conf->heartbeat.enabled)
         vwi_heartbeat_start(rq);
 }
@@ -431,6 +435,8 @@ static void judge(struct vwi_request *rq)
 {
     if (!rq->streamed && (!vwi_judge_body(rq) || (rq->form != VWI_FORM_PLAIN && !identify(rq)) || !vwi_judge_payload(rq)))
         return;
+    if (rq->form == VWI_FORM_PLAIN && !vwi_judge_session(rq)) /* it may have ended while the body came */
+        return;
     vwi_judge_weigh(rq);
     if (admit(rq))
         take_turn(rq);
@@ -448,6 +454,8 @@ void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex)
     struct vwi_handler *handler;
     struct vwi_request *rq;
 
+    if (vwi_sessions_serve(desk->sessions, ex))
+        return;
     if (vwi_admin_serve(desk->admin, ex)) {
         vwi_access_built_in(desk->log, ex);
         return;
@@ -468,6 +476,7 @@ void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex)
     rq->id = vwi_exchange_id(ex);
     rq->handler = handler;
     vwi_list_init(&rq->turn);
+    vwi_list_init(&rq->inside);
     vwi_list_init(&rq->node);
     vwi_list_add(&desk->own.requests, &rq->node);
     vwi_exchange_bind(ex, &client_events, rq);
@@ -524,7 +533,22 @@ void vwi_desk_fini(struct vwi_desk *desk)
     vwi_forward_fini(&desk->own.forward);
 }
 
-bool vwi_desk_idle(const struct vwi_desk *desk) { return vwi_list_empty(&desk->own.requests); }
+bool vwi_desk_idle(const struct vwi_desk *desk)
+{
+    return vwi_list_empty(&desk->own.requests) && (!desk->sessions || vwi_sessions_idle(desk->sessions));
+}
+
+void vwi_request_end_with_session(struct vwi_request *rq)
+{
+    bool answering = rq->state == VWI_REQUEST_ANSWERING;
+
+    rq->reason = VWI_REASON_INVALID_SESSION;
+    if (rq->ex && answering)
+        vwi_exchange_abort(rq->ex);
+    else if (rq->ex)
+        refuse(rq, VWI_REASON_INVALID_SESSION, NULL);
+    settle(rq, VWI_OUTCOME_CANCELLED);
+}
 
 size_t vwi_desk_awaiting(const struct vwi_desk *desk)
 {

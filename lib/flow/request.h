@@ -28,6 +28,7 @@
 
 struct vwi_admin;
 struct vwi_master;
+struct vwi_sessions;
 
 struct vwi_desk {
     struct vwi_loop *loop;
@@ -46,6 +47,8 @@ struct vwi_desk {
     struct vwi_pubkey *pubkey; /* NULL: nowhere to fetch a key from */
     struct vwi_admin *admin;
     struct vwi_master *master;
+    struct vwi_sessions *sessions;
+    size_t session_route; /* of the session calls in the books */
     void (*on_idle)(void *arg); /* the last request is over */
     void *on_idle_arg;
 

@@ -40,6 +40,8 @@ struct vwi_request {
     int64_t arrived_us, ran_us, first_us; /* monotonic; 0: did not happen. First: byte of the model's answer */
     enum vwi_reason reason;   /* why it was not served */
     enum vwi_outcome outcome; /* where it was started */
+    struct vwi_session *session; /* NULL: in none, or it has ended */
+    struct vwi_list inside;      /* in session->requests */
     enum vwi_request_state state;
     enum vwi_request_form form;
     bool early;     /* the credentials of an arriving envelope are there, and not judged yet */
@@ -65,6 +67,9 @@ static inline void vwi_request_go(struct vwi_request *rq, enum vwi_request_state
     if (VWI_EXPECT(vwi_request_state_allows(rq->state, to)))
         rq->state = to;
 }
+
+/* The session it runs in is over: booked as cancelled, and its client's connection ends. */
+void vwi_request_end_with_session(struct vwi_request *rq);
 
 static inline size_t vwi_request_route(const struct vwi_request *rq) { return (size_t)(rq->handler - rq->desk->handlers); }
 

@@ -52,6 +52,7 @@ void model_wait_flood_stalled(struct model *m);           /* /flood could send n
 uint64_t model_flooded(struct model *m);                  /* bytes sent by /flood */
 unsigned model_connections(struct model *m);              /* accepted in all */
 char *model_seen(struct model *m, unsigned nth);          /* target of the nth request; to be freed */
+char *model_body(struct model *m, unsigned nth);          /* its body as text; to be freed */
 unsigned model_most_at_once(struct model *m);             /* requests being answered at the same time */
 void model_wait_probes(struct model *m, unsigned n);      /* /health was asked for n times in all */
 unsigned model_probes(struct model *m);
@@ -140,6 +141,7 @@ bool worker_logged(struct worker *w, const char *text);
 unsigned worker_count_logged(struct worker *w, const char *text);
 void worker_wait_logged(struct worker *w, const char *text);
 bool worker_log_matches(struct worker *w, const regex_t *regex); /* the whole log, compiled with REG_NOSUB */
+unsigned long worker_logged_number(struct worker *w, const char *before); /* behind a text that was logged */
 
 /* ---- programs: processes of their own, with nothing in their environment but what is given ---- */
 #define RUN VWT_BUILD "/vastworker-run"

@@ -21,7 +21,7 @@ struct model {
     uint64_t flooded;
     bool stalled, stopping;
     int health;
-    char *seen[MAX_SEEN];
+    char *seen[MAX_SEEN], *bodies[MAX_SEEN];
 };
 
 static void deadline(struct timespec *ts)
@@ -295,6 +295,15 @@ static bool answer(struct model *m, struct served *rq)
     return send_answer(rq->fd, 200, "application/json", "{\"ok\": true}");
 }
 
+#define MAX_BODY_SEEN 4096
+
+static void keep_seen(struct model *m, const struct served *rq)
+{
+    m->seen[m->requests] = strdup(rq->target);
+    if (rq->len <= MAX_BODY_SEEN)
+        m->bodies[m->requests] = strndup(rq->body, rq->len);
+}
+
 static bool on_request(void *arg, struct served *rq)
 {
     struct model *m = arg;
@@ -305,7 +314,7 @@ static bool on_request(void *arg, struct served *rq)
         m->probes++;
     } else {
         if (m->requests < MAX_SEEN)
-            m->seen[m->requests] = strdup(rq->target);
+            keep_seen(m, rq);
         m->requests++;
     }
     if (++m->at_once > m->most_at_once)
@@ -344,7 +353,7 @@ void model_stop(struct model *m)
     pthread_mutex_unlock(&m->lock);
     server_stop(m->server);
     for (i = 0; i < MAX_SEEN; i++)
-        free(m->seen[i]);
+        free(m->seen[i]), free(m->bodies[i]);
     pthread_cond_destroy(&m->news);
     pthread_mutex_destroy(&m->lock);
     free(m);
@@ -415,6 +424,17 @@ uint64_t model_flooded(struct model *m)
     n = m->flooded;
     pthread_mutex_unlock(&m->lock);
     return n;
+}
+
+char *model_body(struct model *m, unsigned nth)
+{
+    char *body;
+
+    pthread_mutex_lock(&m->lock);
+    ck_assert(nth < m->requests && m->bodies[nth]);
+    body = strdup(m->bodies[nth]);
+    pthread_mutex_unlock(&m->lock);
+    return body;
 }
 
 char *model_seen(struct model *m, unsigned nth)

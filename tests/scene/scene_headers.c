@@ -47,7 +47,7 @@ START_TEST(a_plain_request_goes_on_without_what_is_meant_for_us)
     struct worker *w = start("");
 
     expect_raw(client_call(worker_port(w), "POST", "/m/head?api_key=k&n=1",
-                           "user-agent: me/1\r\nX-Request-Id: r-1\r\nAuthorization: Bearer hush\r\nX-Vast-Auth: hush\r\nX-Vast-Session: s\r\n"
+                           "user-agent: me/1\r\nX-Request-Id: r-1\r\nAuthorization: Bearer hush\r\nX-Vast-Auth: hush\r\n"
                            "Proxy-Authorization: Basic aHVzaA==\r\nConnection: X-Hop, te\r\nX-Hop: 1\r\nTE: trailers\r\nKeep-Alive: timeout=5\r\n"
                            "Upgrade: h2c\r\nTrailer: x\r\nContent_Length: 9\r\nX_FORWARDED_FOR: 1.2.3.4\r\nAuthorization_: kept\r\nExpect: 100-continue\r\nX-Forwarded-Proto: https\r\nAccept-Encoding: gzip\r\n" TRACE
                            "tracestate: a=b\r\nX-Two: 1\r\nX-Two: 2\r\nContent-Type: text/plain\r\n", "abc"),
@@ -165,7 +165,7 @@ START_TEST(every_answer_says_the_name_once)
         int status;
     } cases[] = {
         { "GET", "/m/mirror", 200 }, { "HEAD", "/m/mirror", 200 },     { "GET", "/m/empty", 204 },   { "GET", "/m/status/500", 500 },
-        { "GET", "/health", 200 },   { "GET", "/metrics", 200 },       { "GET", "/nowhere", 404 },   { "POST", "/session/get", 404 },
+        { "GET", "/health", 200 },   { "GET", "/metrics", 200 },       { "GET", "/nowhere", 404 },   { "POST", "/session/get", 422 },
         { "GET", "/m/vanish", 502 }, { "GET", "/m/until-close", 200 }, { "GET", "/m/../head", 400 },
     };
     struct worker *w = start("");

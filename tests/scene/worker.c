@@ -150,6 +150,19 @@ unsigned worker_count_logged(struct worker *w, const char *text)
     return n;
 }
 
+unsigned long worker_logged_number(struct worker *w, const char *before)
+{
+    unsigned long number;
+    const char *at;
+
+    pthread_mutex_lock(&w->lock);
+    at = w->log ? strstr(w->log, before) : NULL;
+    ck_assert_ptr_nonnull(at);
+    number = strtoul(at + strlen(before), NULL, 10);
+    pthread_mutex_unlock(&w->lock);
+    return number;
+}
+
 void nap(void)
 {
     struct timespec ts = { 0, 2000000 };
