@@ -14,8 +14,10 @@
 #define TUNNEL_UNITS 7
 #define UPLOAD_UNIT 100 /* bytes */
 
+#define MAX_SESSIONS 4
+
 const char *const crowd_config =
-    "{'maxPerf': 1000000, 'lanes': {'b': {'maxQueueLength': 3}, 'c': {}}, 'handlers': ["
+    "{'maxPerf': 1000000, 'maxSessions': 4, 'lanes': {'b': {'maxQueueLength': 3}, 'c': {}}, 'handlers': ["
     "{'route': '/ok', " PARALLEL "}, {'route': '/status/*', " PARALLEL "}, {'route': '/vanish', " PARALLEL "}, "
     "{'route': '/reset', " PARALLEL "}, {'route': '/cut', " PARALLEL "}, {'route': '/cut-stream', " PARALLEL "}, "
     "{'route': '/flood', " PARALLEL "}, {'route': '/stream/*', " PARALLEL "}, {'route': '/text', 'requireJson': true, " PARALLEL "}, "
@@ -36,6 +38,9 @@ enum form {
     TUNNEL,
     BEARER,
     OPEN,   /* no credentials */
+    CREATE, /* a session */
+    INSIDE, /* one */
+    END,    /* of one */
     RAW     /* the body as it stands */
 };
 
@@ -67,6 +72,11 @@ static const struct kind {
     { "/tunnel", NULL, TUNNEL, 6, false, true, false },
     { "/key", NULL, BEARER, 5, false, false, false },
     { "/anybody", NULL, OPEN, 4, false, false, false },
+    { "/session/create", NULL, CREATE, 8, false, false, false },
+    { "/ok", NULL, INSIDE, 8, false, false, false },
+    { "/hold", NULL, INSIDE, 5, false, false, false },
+    { "/stream/3", NULL, INSIDE, 3, false, false, false },
+    { "/session/end", NULL, END, 4, false, false, true },
     { "/job", "{}", RAW, 5, false, false, true },
     { "/nowhere", "{}", RAW, 3, false, false, true },
     { "/ok", "{", RAW, 3, false, false, true },
@@ -82,7 +92,13 @@ struct client {
     size_t head_len;
     bool head_whole;
     size_t body_len;
-    char tail[5];
+    char tail[5], begin[80]; /* of the body */
+};
+
+/* One that was created and may have ended since. */
+struct held {
+    char id[16];
+    unsigned deed; /* whose request made it */
 };
 
 struct crowd {
@@ -92,6 +108,8 @@ struct crowd {
     unsigned sent;
     struct client *open;
     unsigned open_count;
+    struct held sessions[64]; /* the youngest */
+    unsigned session_count;
     uint32_t dice;
     bool draining;
 };
@@ -150,18 +168,18 @@ static unsigned char any_kind(struct crowd *crowd)
 
 /* ---- asking ---- */
 
-static char *auth_data(const struct crowd *crowd, unsigned idx)
+static char *auth_data(const struct crowd *crowd, unsigned idx, double cost)
 {
     char *text = NULL;
 
-    ck_assert_int_gt(asprintf(&text, "{\"cost\": 1.0, \"endpoint\": \"e\", \"reqnum\": 1, \"request_idx\": %u, \"signature\": \"%s\", "
-                                     "\"url\": \"" URL "\"}", idx, crowd->signature), 0);
+    ck_assert_int_gt(asprintf(&text, "{\"cost\": %.1f, \"endpoint\": \"e\", \"reqnum\": 1, \"request_idx\": %u, \"signature\": \"%s\", "
+                                     "\"url\": \"" URL "\"}", cost, idx, crowd->signature), 0);
     return text;
 }
 
 static char *auth_header(const struct crowd *crowd, unsigned idx)
 {
-    char *json = auth_data(crowd, idx), *text = NULL;
+    char *json = auth_data(crowd, idx, 1), *text = NULL;
     unsigned char base64[1024];
 
     ck_assert_uint_lt(strlen(json), 700);
@@ -173,18 +191,60 @@ static char *auth_header(const struct crowd *crowd, unsigned idx)
 
 static char *envelope_of(const struct crowd *crowd, unsigned idx, double units)
 {
-    char *auth = auth_data(crowd, idx), *text = NULL;
+    char *auth = auth_data(crowd, idx, 1), *text = NULL;
 
     ck_assert_int_gt(asprintf(&text, "{\"auth_data\": %s, \"payload\": {\"units\": %.1f}}", auth, units), 0);
     free(auth);
     return text;
 }
 
-static char *body_of(const struct crowd *crowd, const struct kind *kind, unsigned idx, double units)
+/* A session lives from a tenth of a second to two. */
+static char *session_of(struct crowd *crowd, unsigned idx, double units)
+{
+    char *auth = auth_data(crowd, idx, units), *text = NULL;
+
+    ck_assert_int_gt(asprintf(&text, "{\"auth_data\": %s, \"payload\": {\"lifetime\": %.1f%s}}", auth, 0.1 + crowd_roll(crowd, 20) * 0.1,
+                              crowd_roll(crowd, 2) ? ", \"on_close_route\": \"/ok\"" : ""), 0);
+    free(auth);
+    return text;
+}
+
+static char *inside_of(const struct crowd *crowd, const struct held *session, unsigned idx, double units)
+{
+    char *auth = auth_data(crowd, idx, 1), *text = NULL;
+
+    ck_assert_int_gt(asprintf(&text, "{\"auth_data\": %s, \"session_id\": \"%s\", \"payload\": {\"units\": %.1f}}", auth, session->id, units), 0);
+    free(auth);
+    return text;
+}
+
+static char *end_of(const struct crowd *crowd, const struct held *session)
+{
+    char *auth = auth_data(crowd, session->deed, crowd->deeds[session->deed].units), *text = NULL;
+
+    ck_assert_int_gt(asprintf(&text, "{\"session_auth\": %s, \"session_id\": \"%s\"}", auth, session->id), 0);
+    free(auth);
+    return text;
+}
+
+static const struct held *any_session(struct crowd *crowd)
+{
+    unsigned kept = crowd->session_count < 64 ? crowd->session_count : 64;
+
+    return &crowd->sessions[(crowd->session_count - 1 - crowd_roll(crowd, kept < MAX_SESSIONS ? kept : MAX_SESSIONS)) % 64];
+}
+
+static char *body_of(struct crowd *crowd, const struct kind *kind, unsigned idx, double units)
 {
     char *text = NULL;
 
     switch (kind->form) {
+    case CREATE:
+        return session_of(crowd, idx, units);
+    case INSIDE:
+        return inside_of(crowd, any_session(crowd), idx, units);
+    case END:
+        return end_of(crowd, any_session(crowd));
     case RAW:
         return strdup(kind->body);
     case ENVELOPE:
@@ -244,7 +304,7 @@ static void ask(struct crowd *crowd, unsigned char which, double units)
 
     ck_assert_int_gt(asprintf(&text, "%s %s HTTP/1.1\r\nHost: w\r\nConnection: %s\r\nContent-Length: %zu\r\n%s\r\n%s",
                               tunnel ? "GET" : "POST", kind->path, tunnel ? "upgrade" : "close", strlen(body), headers, body), 0);
-    crowd->deeds[idx] = (struct deed){ .units = units, .kind = which, .told = kind->form <= TUNNEL && !kind->unbooked };
+    crowd->deeds[idx] = (struct deed){ .units = units, .kind = which, .told = (kind->form <= TUNNEL || kind->form == CREATE) && !kind->unbooked };
     *client = (struct client){ .fd = client_connect(crowd->setup.port), .deed = idx };
     client_send(client->fd, text);
     free(text);
@@ -260,6 +320,11 @@ static void keep_tail(struct client *client, const char *data, size_t len)
 
     memmove(client->tail, client->tail + take, sizeof client->tail - take);
     memcpy(client->tail + sizeof client->tail - take, data + len - take, take);
+    if (client->body_len < sizeof client->begin - 1) {
+        size_t room = sizeof client->begin - 1 - client->body_len;
+
+        memcpy(client->begin + client->body_len, data, len < room ? len : room);
+    }
     client->body_len += len;
 }
 
@@ -306,7 +371,7 @@ static bool has_reason(const struct client *client, const char *const *reasons)
 
 static enum fate fate_of(const struct crowd *crowd, const struct client *client)
 {
-    static const char *const rejected[] = { "predicted_wait", "queue_full", "queue_timeout", "not_ready", NULL };
+    static const char *const rejected[] = { "predicted_wait", "queue_full", "queue_timeout", "not_ready", "session_limit", NULL };
     static const char *const errored[] = { "model_unreachable", "model_timeout", "model_reset", "not_json", "internal", NULL };
     static const char *const draining[] = { "draining", NULL };
     const struct kind *kind = &kinds[crowd->deeds[client->deed].kind];
@@ -316,11 +381,26 @@ static enum fate fate_of(const struct crowd *crowd, const struct client *client)
         return FATE_UNBOOKED;
     if (!client->head_whole || has_reason(client, draining))
         return FATE_UNKNOWN;
+    if (kind->form == INSIDE && (status == 410 || !came_whole(client)))
+        return crowd->draining ? FATE_UNKNOWN : FATE_LOST;
     if (has_reason(client, rejected))
         return FATE_REJECTED;
     if (has_reason(client, errored) || kind->dies || status >= 500 || !came_whole(client))
         return FATE_ERRORED;
     return strcasestr(client->head, "\r\nx-vastworker-reason: ") ? FATE_UNBOOKED : FATE_SERVED;
+}
+
+static void hold(struct crowd *crowd, const struct client *client)
+{
+    static const char mark[] = "\"session_id\": \"";
+    struct held *session = &crowd->sessions[crowd->session_count++ % 64];
+    const char *at = strstr(client->begin, mark);
+
+    ck_assert_msg(at != NULL, "%s", client->begin);
+    at += sizeof mark - 1;
+    memcpy(session->id, at, 13);
+    session->id[13] = '\0';
+    session->deed = client->deed;
 }
 
 static void forget(struct crowd *crowd, struct client *client) { *client = crowd->open[--crowd->open_count]; }
@@ -331,6 +411,8 @@ static void end(struct crowd *crowd, struct client *client)
     ck_assert_msg(client->head_whole || crowd->draining, "request %u to %s was not answered", client->deed,
                   crowd_path(&crowd->deeds[client->deed]));
     crowd->deeds[client->deed].fate = (unsigned char)fate_of(crowd, client);
+    if (strncmp(client->head + 9, "201", 3) == 0)
+        hold(crowd, client);
     forget(crowd, client);
 }
 
@@ -387,7 +469,7 @@ static bool may_leave(struct crowd *crowd, const struct client *client)
 {
     const struct kind *kind = &kinds[crowd->deeds[client->deed].kind];
 
-    return kind->form <= TUNNEL || kind->unbooked;
+    return kind->form <= TUNNEL || kind->form == CREATE || kind->unbooked;
 }
 
 static void someone_leaves(struct crowd *crowd)
@@ -403,6 +485,8 @@ bool crowd_act(struct crowd *crowd)
     if (crowd->sent < crowd->setup.requests && crowd->open_count < crowd->setup.at_once && crowd_roll(crowd, 3)) {
         unsigned char which = any_kind(crowd);
 
+        if (!crowd->session_count && (kinds[which].form == INSIDE || kinds[which].form == END))
+            which = 0;
         ask(crowd, which, units_of(crowd, &kinds[which]));
     } else if (crowd->open_count && !crowd_roll(crowd, 3)) {
         someone_leaves(crowd);
@@ -413,6 +497,15 @@ bool crowd_act(struct crowd *crowd)
     if (!crowd_roll(crowd, 4))
         await_any(crowd);
     return crowd->sent < crowd->setup.requests;
+}
+
+unsigned crowd_inside(const struct crowd *crowd)
+{
+    unsigned i, count = 0;
+
+    for (i = 0; i < crowd->open_count; i++)
+        count += kinds[crowd->deeds[crowd->open[i].deed].kind].form == INSIDE;
+    return count;
 }
 
 void crowd_drains(struct crowd *crowd) { crowd->draining = true; }

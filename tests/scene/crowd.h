@@ -13,7 +13,8 @@ enum fate {
     FATE_UNBOOKED, /* refused before it was weighed */
     FATE_SERVED,
     FATE_ERRORED,
-    FATE_REJECTED  /* on arrival, or for waiting too long */
+    FATE_REJECTED, /* on arrival, or for waiting too long */
+    FATE_LOST      /* its session ended: before it was booked, or it was cancelled */
 };
 
 struct crowd;
@@ -51,6 +52,7 @@ void crowd_drains(struct crowd *crowd);     /* from now on a request may be cut 
 struct deed crowd_last(struct crowd *crowd, double units); /* one request more that is served */
 const struct deed *crowd_deeds(const struct crowd *crowd, unsigned *ret_count);
 const char *crowd_path(const struct deed *deed);
+unsigned crowd_inside(const struct crowd *crowd); /* open requests in sessions */
 void crowd_disperse(struct crowd *crowd);
 
 #endif
