@@ -11,6 +11,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/vwi.h"
+#include "core/rate.h"
 
 /* A workload below this is dust of rounding: not reported until it has grown. */
 #define DUST 1e-9
@@ -19,6 +20,7 @@ struct vwi_ledger {
     struct vwi_list in_flight;
     struct vwi_tally offered, rejected, received, outcomes[VWI_OUTCOMES]; /* since the start */
     struct vwi_tally open, listed, plain; /* in flight: all; those in idxs and cur_load; those an arrival waits for */
+    struct vwi_rate rate;                 /* of plain work that is served */
 
     struct vwi_sum new_load, rej_load, cur_perf; /* not acknowledged yet */
     uint64_t requests_received;
@@ -91,8 +93,10 @@ void vwi_ledger_start(struct vwi_ledger *l, struct vwi_entry *e, const struct vw
     vwi_tally_add(&l->open, e->work.workload);
     if (is_listed(work))
         vwi_tally_add(&l->listed, e->work.workload);
-    if (work->kind == VWI_WORK_PLAIN)
+    if (work->kind == VWI_WORK_PLAIN) {
         vwi_tally_add(&l->plain, e->work.workload);
+        vwi_rate_begin(&l->rate, mono_us);
+    }
     if (!is_reported(work))
         return;
     vwi_sum_add(&l->new_load, e->work.workload);
@@ -163,8 +167,12 @@ bool vwi_ledger_settle(struct vwi_ledger *l, struct vwi_entry *e, enum vwi_outco
     vwi_tally_sub(&l->open, e->work.workload);
     if (is_listed(&e->work))
         vwi_tally_sub(&l->listed, e->work.workload);
-    if (e->work.kind == VWI_WORK_PLAIN)
+    if (e->work.kind == VWI_WORK_PLAIN) {
         vwi_tally_sub(&l->plain, e->work.workload);
+        vwi_rate_add(&l->rate, outcome == VWI_OUTCOME_SERVED ? e->work.workload : 0, mono_us);
+        if (l->plain.count == 0)
+            vwi_rate_pause(&l->rate, mono_us);
+    }
     vwi_tally_add(&l->outcomes[outcome], e->work.workload);
 
     row = vwi_stats_row(&l->stats, e->work.route);
@@ -214,6 +222,7 @@ void vwi_ledger_reject(struct vwi_ledger *l, const struct vwi_work *work, unsign
 }
 
 double vwi_ledger_waiting_load(const struct vwi_ledger *l) { return fmax(l->plain.load.hi, 0); }
+double vwi_ledger_rate(const struct vwi_ledger *l) { return vwi_rate_per_s(&l->rate); }
 size_t vwi_ledger_in_flight(const struct vwi_ledger *l) { return (size_t)l->open.count; }
 bool vwi_ledger_changed(const struct vwi_ledger *l) { return l->changes != l->acknowledged_changes; }
 

@@ -66,6 +66,8 @@ void vwi_ledger_blame(struct vwi_ledger *l, size_t route, unsigned reason);
 
 /* Workload that arrivals have to wait for: plain requests in flight, queued included. For vwi_queue_predicted_wait. */
 double vwi_ledger_waiting_load(const struct vwi_ledger *l);
+/* Workload served a second while there is any (core/rate.h); 0: not known yet. */
+double vwi_ledger_rate(const struct vwi_ledger *l);
 size_t vwi_ledger_in_flight(const struct vwi_ledger *l); /* entries of every kind */
 
 /* What one report says. The sums are what vwi_ledger_acknowledge takes away. */
