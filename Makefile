@@ -147,8 +147,9 @@ $(B)/bench/%: tools/bench/%.c
 	@mkdir -p $(@D)
 	$(CC) -std=c11 -D_GNU_SOURCE $(OPT) $(WARN) $(CFLAGS) -MMD -MP -o $@ $< $(LDFLAGS)
 
-# Inside the library, where the two above see it from without.
-$(B)/bench/scan: tools/bench/scan.c $(STATIC)
+# Inside the library, where those above see it from without.
+CORE_BENCH := $(B)/bench/scan $(B)/bench/queue
+$(CORE_BENCH): $(B)/bench/%: tools/bench/%.c $(STATIC)
 	@mkdir -p $(@D)
 	$(CC) $(LIB_FLAGS) -o $@ $< $(STATIC) $(LDFLAGS) $(LIBS)
 

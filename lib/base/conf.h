@@ -83,6 +83,7 @@ struct vwi_handler_conf {
     size_t lane;             /* index into lanes */
     bool has_max_queue_time; /* false: null in the file, neither check */
     double max_queue_time_s; /* 0: refuse whatever cannot start now */
+    int priority;
     char *target_path;       /* NULL: same as route; "/api/...*" keeps the rest */
     bool control;            /* never queues, never counts */
     bool require_json;
@@ -122,7 +123,7 @@ struct vwi_auth_conf {
     char *public_key_file; /* NULL: fetched from the first report address that answers */
     char *advertised_url;  /* NULL: the url check is off */
     int json_max_depth;
-    char *bearer_keys_file; /* one key a line; NULL: none */
+    char *bearer_keys_file; /* one key a line, perhaps with a priority; NULL: none */
     char *bearer_keys;      /* secret; separated by commas; NULL: none. Never logged or printed */
 };
 

@@ -9,13 +9,17 @@
 
 #include "base/err.h"
 #include "base/mem.h"
+#include "core/priority.h"
 
 #define DIGEST_BYTES 32
 
 struct vwi_bearer {
     EVP_MD *sha256;
     EVP_MD_CTX *ctx;
-    unsigned char (*digests)[DIGEST_BYTES];
+    struct row {
+        unsigned char digest[DIGEST_BYTES];
+        struct vwi_bearer_rank rank;
+    } *rows;
     size_t count, room;
 };
 
@@ -43,7 +47,7 @@ void vwi_bearer_destroy(struct vwi_bearer *bearer)
         return;
     EVP_MD_CTX_free(bearer->ctx);
     EVP_MD_free(bearer->sha256);
-    vwi_free(bearer->digests);
+    vwi_free(bearer->rows);
     vwi_free(bearer);
 }
 
@@ -62,14 +66,14 @@ static bool digest(struct vwi_bearer *bearer, struct vwi_span key, unsigned char
 
 static bool make_room(struct vwi_bearer *bearer, size_t count)
 {
-    unsigned char(*digests)[DIGEST_BYTES];
+    struct row *rows;
 
     if (bearer->count + count <= bearer->room)
         return true;
-    digests = vwi_realloc(bearer->digests, (bearer->count + count) * sizeof *digests);
-    if (!digests)
+    rows = vwi_realloc(bearer->rows, (bearer->count + count) * sizeof *rows);
+    if (!rows)
         return false;
-    bearer->digests = digests;
+    bearer->rows = rows;
     bearer->room = bearer->count + count;
     return true;
 }
@@ -84,20 +88,63 @@ static bool is_key(struct vwi_span piece)
     return piece.len <= VWI_BEARER_KEY_BYTES;
 }
 
+/* A small whole number in digits, a minus before it at most. */
+static bool read_priority(struct vwi_span text, int *ret)
+{
+    bool negative = text.len && text.p[0] == '-';
+    size_t i = negative;
+    int value = 0;
+
+    if (i == text.len)
+        return false;
+    for (; i < text.len; i++) {
+        if (text.p[i] < '0' || text.p[i] > '9')
+            return false;
+        value = value * 10 + (text.p[i] - '0');
+        if (value > VWI_PRIORITY_MAX)
+            return false;
+    }
+    *ret = negative ? -value : value;
+    return true;
+}
+
+/* A piece as the key and what stands behind it. False: it is neither. */
+static bool read_piece(struct vwi_span piece, struct vwi_span *ret_key, struct vwi_bearer_rank *ret_rank)
+{
+    static const char name[] = "priority=";
+    size_t at = 0, len = sizeof name - 1;
+
+    while (at < piece.len && piece.p[at] != ' ' && piece.p[at] != '\t')
+        at++;
+    *ret_key = (struct vwi_span){ piece.p, at };
+    *ret_rank = (struct vwi_bearer_rank){ false, 0 };
+    if (!is_key(*ret_key))
+        return false;
+    while (at < piece.len && (piece.p[at] == ' ' || piece.p[at] == '\t'))
+        at++;
+    if (at == piece.len)
+        return true;
+    ret_rank->has_priority = true;
+    return piece.len - at > len && memcmp(piece.p + at, name, len) == 0 &&
+           read_priority((struct vwi_span){ piece.p + at + len, piece.len - at - len }, &ret_rank->priority);
+}
+
 static bool is_skipped(struct vwi_span piece) { return !piece.len || piece.p[0] == '#'; }
 
 static vw_err count_keys(struct vwi_span text, char separator, size_t *ret, vw_error_t *why)
 {
-    struct vwi_span piece;
+    struct vwi_bearer_rank rank;
+    struct vwi_span piece, key;
     size_t number = 0, count = 0;
 
     while (vwi_span_next(&text, separator, &piece)) {
         number++;
         if (is_skipped(piece))
             continue;
-        if (!is_key(piece))
-            return vwi_fail(why, VW_E_PARSE, "%s %zu: a key is 1 to %d visible ASCII characters without spaces",
-                            separator == '\n' ? "line" : "entry", number, VWI_BEARER_KEY_BYTES);
+        if (!read_piece(piece, &key, &rank))
+            return vwi_fail(why, VW_E_PARSE, "%s %zu: a key is 1 to %d visible ASCII characters without spaces; behind it may stand "
+                            "priority=N, N from -%d to %d", separator == '\n' ? "line" : "entry", number, VWI_BEARER_KEY_BYTES,
+                            VWI_PRIORITY_MAX, VWI_PRIORITY_MAX);
         count++;
     }
     *ret = count;
@@ -107,7 +154,7 @@ static vw_err count_keys(struct vwi_span text, char separator, size_t *ret, vw_e
 vw_err vwi_bearer_add(struct vwi_bearer *bearer, struct vwi_span text, char separator, vw_error_t *why)
 {
     size_t count = 0, added = 0;
-    struct vwi_span piece;
+    struct vwi_span piece, key;
     vw_err err = count_keys(text, separator, &count, why);
 
     if (err != VW_OK || !count)
@@ -117,9 +164,11 @@ vw_err vwi_bearer_add(struct vwi_bearer *bearer, struct vwi_span text, char sepa
     if (!make_room(bearer, count))
         return vwi_fail(why, VW_E_NOMEM, "bearer keys: out of memory");
     while (vwi_span_next(&text, separator, &piece)) {
-        if (is_skipped(piece))
+        struct row *row = &bearer->rows[bearer->count + added];
+
+        if (is_skipped(piece) || !read_piece(piece, &key, &row->rank))
             continue;
-        if (!digest(bearer, piece, bearer->digests[bearer->count + added]))
+        if (!digest(bearer, key, row->digest))
             return vwi_fail(why, VW_E_STATE, "OpenSSL cannot make a SHA-256; check its configuration and providers");
         added++;
     }
@@ -142,15 +191,24 @@ bool vwi_bearer_token(struct vwi_span authorization, struct vwi_span *ret)
     return true;
 }
 
-bool vwi_bearer_holds(struct vwi_bearer *bearer, struct vwi_span key)
+/* Without a branch on what fits, so that time does not tell. */
+bool vwi_bearer_holds(struct vwi_bearer *bearer, struct vwi_span key, struct vwi_bearer_rank *ret_rank)
 {
     unsigned char presented[DIGEST_BYTES];
-    unsigned found = 0;
+    unsigned found = 0, has_priority = 0, priority = 0, mask;
     size_t i;
 
     if (!key.len || key.len > VWI_BEARER_KEY_BYTES || !digest(bearer, key, presented))
         return false;
-    for (i = 0; i < bearer->count; i++)
-        found |= CRYPTO_memcmp(bearer->digests[i], presented, DIGEST_BYTES) == 0;
+    for (i = 0; i < bearer->count; i++) {
+        const struct row *row = &bearer->rows[i];
+
+        mask = 0u - (unsigned)(CRYPTO_memcmp(row->digest, presented, DIGEST_BYTES) == 0);
+        found |= mask;
+        has_priority = (has_priority & ~mask) | (row->rank.has_priority & mask);
+        priority = (priority & ~mask) | ((unsigned)row->rank.priority & mask);
+    }
+    if (found)
+        *ret_rank = (struct vwi_bearer_rank){ has_priority != 0, (int)priority };
     return found != 0;
 }

@@ -100,7 +100,7 @@ static void check_route(struct vwi_fill *fill, const struct vwi_handlers_conf *c
 /* Keys of waiting say nothing about requests that never wait. */
 static void check_control(struct vwi_fill *fill, const json_t *object, const char *path)
 {
-    static const char *const idle[] = { "lane", "maxConcurrency", "maxQueueTime", "maxQueueLength", "benchmark" };
+    static const char *const idle[] = { "lane", "maxConcurrency", "maxQueueTime", "maxQueueLength", "priority", "benchmark" };
     char own[VWI_FILL_PATH];
     size_t i;
 

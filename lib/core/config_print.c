@@ -34,12 +34,18 @@ static json_t *number_of(double value)
     return floor(value) == value && fabs(value) < 9007199254740992.0 ? json_integer((json_int_t)value) : json_real(value);
 }
 
-static json_t *integer_of(const void *at, size_t size)
+static json_t *integer_of(const struct vwi_config_key *key, const void *at)
 {
+    size_t size = key->size;
     uint16_t small;
     uint32_t middle;
     uint64_t large;
+    int below_zero;
 
+    if (key->min < 0 && size == sizeof below_zero) {
+        memcpy(&below_zero, at, size);
+        return json_integer(below_zero);
+    }
     switch (size) {
     case sizeof small:
         memcpy(&small, at, size);
@@ -78,7 +84,7 @@ static void put_landed(struct print *print, json_t *object, const char *name, co
         put(print, object, name, json_boolean(flag));
         break;
     case VWI_KEY_INTEGER:
-        put(print, object, name, integer_of(at, key->size));
+        put(print, object, name, integer_of(key, at));
         break;
     case VWI_KEY_NUMBER:
     case VWI_KEY_SECONDS:
@@ -211,10 +217,12 @@ static json_t *handler_of(struct print *print, const struct vwi_handler_conf *ha
         put(print, object, "requestParser", plugin_of(print, handler->parser, handler->parser_options_json));
     if (!handler->heartbeat.enabled)
         json_object_del(object, "heartbeat");
-    if (handler->control)
+    if (handler->control) {
+        json_object_del(object, "priority");
         json_object_del(object, "maxQueueTime");
-    else
+    } else {
         put(print, object, "lane", json_string(print->config->handlers.lanes[handler->lane].name));
+    }
     if (!handler->control && !handler->has_max_queue_time)
         put(print, object, "maxQueueTime", json_null());
     if (handler->benchmark)

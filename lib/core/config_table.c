@@ -11,6 +11,7 @@
 #include "base/conf.h"
 #include "base/vwi.h"
 #include "core/config.h"
+#include "core/priority.h"
 #include "core/route.h"
 
 #define PLACE(type, member) offsetof(struct type, member), sizeof(((struct type *)NULL)->member)
@@ -147,7 +148,9 @@ static const struct vwi_config_key keys[] = {
         "Whether one request goes ahead that is not measured."),
     ROW("handlers[].benchmark.timeout", SECONDS, "seconds", "600", FROM(0), NULL, BENCHMARK(timeout_s),
         "Longest time for all of it; 0 for no limit."),
-    LATER("handlers[].priority", INTEGER, "Which waiting request goes first."),
+    ROW("handlers[].priority", INTEGER, "points", "0", RANGE(-VWI_PRIORITY_MAX, VWI_PRIORITY_MAX), NULL, HANDLER(priority),
+        "Which waiting request of a lane goes first: a point is worth one second of waiting, so that of two requests the one with more "
+        "points goes first unless the other came earlier by more seconds than that. A bearer key's own priority wins over it."),
     LATER("handlers[].cancel", OBJECT, "How to tell the model server that a client has left."),
     PART("handlers[].heartbeat", OBJECT,
          "Bytes for a client that waits, in the queue or for the model's first byte, so that gateways that close silent connections stay "
@@ -177,7 +180,7 @@ static const struct vwi_config_key keys[] = {
     RULE("publicKeyFile", STRING, NULL, NULL, CONFIG(auth.public_key_file),
          "PEM file of the key that requests are signed with; by default it is fetched from REPORT_ADDR.", 0, NULL),
     RULE("bearerKeysFile", STRING, NULL, NULL, CONFIG(auth.bearer_keys_file),
-         "Keys for handlers with auth \"bearer\", one a line; blank lines and those that begin with # are skipped. Those of "
+         "Keys for handlers with auth \"bearer\", one a line, with blanks and priority=N behind a key that has one; blank lines and those that begin with # are skipped. Those of "
          "VASTWORKER_BEARER_KEYS count too. Read again when it changes.", 0, vwi_config_nonempty_problem),
     ROW("jsonMaxDepth", INTEGER, "levels", "512", RANGE(1, 10000), NULL, CONFIG(auth.json_max_depth),
         "Deepest nesting of a request's JSON."),

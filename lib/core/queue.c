@@ -1,6 +1,7 @@
 /*
  * Invariant: a lane has someone waiting only while all its slots are taken, because whoever leaves a slot hands it on at once.
- * The heap is one for all lanes; its memory grows in vwi_queue_enter alone, so that leaving can never fail.
+ * Each lane has a heap of turns, and all lanes share one of deadlines; their memory grows in vwi_queue_enter alone, so that leaving
+ * can never fail. While nobody waits no heap is touched.
  */
 #include "core/queue.h"
 
@@ -13,16 +14,15 @@
 struct lane {
     char *name;
     unsigned max_concurrency, max_queue_length;
-    size_t running, waiting;
-    struct vwi_list line; /* tickets, first come first */
+    size_t running;
+    struct vwi_heap line; /* who waits, by virtual arrival */
 };
 
 struct vwi_queue {
     struct lane *lanes;
     size_t lane_count;
     size_t running, waiting;
-    struct vwi_ticket **heap; /* heap[0] has the earliest deadline */
-    size_t heap_len, heap_cap;
+    struct vwi_heap deadlines; /* of those who wait, where they have one */
     uint64_t serial;
 };
 
@@ -43,7 +43,6 @@ vw_err vwi_queue_create(const struct vwi_lane_conf *lanes, size_t count, struct 
             break;
         lane->max_concurrency = lanes[i].max_concurrency;
         lane->max_queue_length = lanes[i].max_queue_length;
-        vwi_list_init(&lane->line);
         q->lane_count++;
     }
     if (q->lane_count < count || !q->lanes) {
@@ -63,83 +62,13 @@ void vwi_queue_destroy(struct vwi_queue *q)
 
     if (!q)
         return;
-    for (i = 0; i < q->lane_count; i++)
+    for (i = 0; i < q->lane_count; i++) {
         vwi_free(q->lanes[i].name);
+        vwi_heap_fini(&q->lanes[i].line);
+    }
     vwi_free(q->lanes);
-    vwi_free(q->heap);
+    vwi_heap_fini(&q->deadlines);
     vwi_free(q);
-}
-
-static bool earlier(const struct vwi_ticket *a, const struct vwi_ticket *b)
-{
-    return a->deadline_ms != b->deadline_ms ? a->deadline_ms < b->deadline_ms : a->serial < b->serial;
-}
-
-static void heap_put(struct vwi_queue *q, size_t at, struct vwi_ticket *t)
-{
-    q->heap[at] = t;
-    t->heap_at = at + 1;
-}
-
-static void heap_up(struct vwi_queue *q, size_t at, struct vwi_ticket *t)
-{
-    while (at > 0) {
-        size_t parent = (at - 1) / 2;
-
-        if (!earlier(t, q->heap[parent]))
-            break;
-        heap_put(q, at, q->heap[parent]);
-        at = parent;
-    }
-    heap_put(q, at, t);
-}
-
-static void heap_down(struct vwi_queue *q, size_t at, struct vwi_ticket *t)
-{
-    for (;;) {
-        size_t child = 2 * at + 1;
-
-        if (child + 1 < q->heap_len && earlier(q->heap[child + 1], q->heap[child]))
-            child++;
-        if (child >= q->heap_len || !earlier(q->heap[child], t))
-            break;
-        heap_put(q, at, q->heap[child]);
-        at = child;
-    }
-    heap_put(q, at, t);
-}
-
-static bool heap_reserve(struct vwi_queue *q)
-{
-    size_t cap = q->heap_cap ? q->heap_cap * 2 : 64;
-    struct vwi_ticket **heap;
-
-    if (q->heap_len < q->heap_cap)
-        return true;
-    heap = vwi_realloc(q->heap, cap * sizeof(*heap));
-    if (!heap)
-        return false;
-    q->heap = heap;
-    q->heap_cap = cap;
-    return true;
-}
-
-static void heap_remove(struct vwi_queue *q, struct vwi_ticket *t)
-{
-    struct vwi_ticket *last;
-    size_t at = t->heap_at;
-
-    if (at == 0)
-        return;
-    at--;
-    t->heap_at = 0;
-    last = q->heap[--q->heap_len];
-    if (last == t)
-        return;
-    if (at > 0 && earlier(last, q->heap[(at - 1) / 2]))
-        heap_up(q, at, last);
-    else
-        heap_down(q, at, last);
 }
 
 static bool has_slot(const struct lane *lane)
@@ -156,9 +85,8 @@ static void take_slot(struct vwi_queue *q, struct lane *lane, struct vwi_ticket 
 
 static void give_up_place(struct vwi_queue *q, struct lane *lane, struct vwi_ticket *t)
 {
-    vwi_list_del(&t->node);
-    heap_remove(q, t);
-    lane->waiting--;
+    vwi_heap_remove(&lane->line, &t->turn);
+    vwi_heap_remove(&q->deadlines, &t->deadline);
     q->waiting--;
     t->place = VWI_PLACE_OUT;
 }
@@ -168,35 +96,39 @@ bool vwi_queue_would_run(const struct vwi_queue *q, size_t lane)
     return VWI_EXPECT(lane < q->lane_count) && has_slot(&q->lanes[lane]);
 }
 
-enum vwi_turn vwi_queue_enter(struct vwi_queue *q, struct vwi_ticket *t, size_t lane, int64_t now_ms, int64_t deadline_ms)
-{
-    struct lane *into;
+/* Where it stands in line: as if it had come so many seconds earlier, or later. */
+static int64_t virtual_arrival(int64_t now_ms, int priority) { return now_ms - (int64_t)priority * VWI_PRIORITY_POINT_MS; }
 
-    if (!VWI_EXPECT(lane < q->lane_count) || !VWI_EXPECT(t->place == VWI_PLACE_OUT))
+static enum vwi_turn wait_in(struct vwi_queue *q, struct lane *lane, struct vwi_ticket *t, const struct vwi_wish *wish, int64_t now_ms)
+{
+    bool timed = wish->deadline_ms >= 0;
+
+    if (lane->line.count >= lane->max_queue_length || (timed && wish->deadline_ms <= now_ms))
         return VWI_TURN_FULL;
-    into = &q->lanes[lane];
-    if (!has_slot(into)) {
-        if (into->waiting >= into->max_queue_length || (deadline_ms >= 0 && deadline_ms <= now_ms))
-            return VWI_TURN_FULL;
-        if (deadline_ms >= 0 && !heap_reserve(q))
-            return VWI_TURN_NOMEM;
-    }
-    t->lane = lane;
-    t->deadline_ms = deadline_ms;
-    t->serial = q->serial++;
-    t->heap_at = 0;
-    vwi_list_init(&t->node);
-    if (has_slot(into)) {
-        take_slot(q, into, t);
-        return VWI_TURN_RUN;
-    }
-    vwi_list_add(&into->line, &t->node);
-    into->waiting++;
+    if (!vwi_heap_reserve(&lane->line) || (timed && !vwi_heap_reserve(&q->deadlines)))
+        return VWI_TURN_NOMEM;
+    vwi_heap_put(&lane->line, &t->turn, virtual_arrival(now_ms, wish->priority), q->serial);
+    if (timed)
+        vwi_heap_put(&q->deadlines, &t->deadline, wish->deadline_ms, q->serial);
+    q->serial++;
     q->waiting++;
+    t->lane = wish->lane;
     t->place = VWI_PLACE_WAITING;
-    if (deadline_ms >= 0)
-        heap_up(q, q->heap_len++, t);
     return VWI_TURN_WAIT;
+}
+
+enum vwi_turn vwi_queue_enter(struct vwi_queue *q, struct vwi_ticket *t, const struct vwi_wish *wish, int64_t now_ms)
+{
+    struct lane *lane;
+
+    if (!VWI_EXPECT(wish->lane < q->lane_count) || !VWI_EXPECT(t->place == VWI_PLACE_OUT))
+        return VWI_TURN_FULL;
+    lane = &q->lanes[wish->lane];
+    if (!has_slot(lane))
+        return wait_in(q, lane, t, wish, now_ms);
+    t->lane = wish->lane;
+    take_slot(q, lane, t);
+    return VWI_TURN_RUN;
 }
 
 struct vwi_ticket *vwi_queue_leave(struct vwi_queue *q, struct vwi_ticket *t)
@@ -214,26 +146,42 @@ struct vwi_ticket *vwi_queue_leave(struct vwi_queue *q, struct vwi_ticket *t)
     t->place = VWI_PLACE_OUT;
     lane->running--;
     q->running--;
-    if (!vwi_list_empty(&lane->line)) {
-        next = VWI_CONTAINER(lane->line.next, struct vwi_ticket, node);
+    if (lane->line.count) {
+        next = VWI_CONTAINER(vwi_heap_first(&lane->line), struct vwi_ticket, turn);
         give_up_place(q, lane, next);
         take_slot(q, lane, next);
     }
     return next;
 }
 
+void vwi_queue_hand_over(struct vwi_queue *q, struct vwi_ticket *from, struct vwi_ticket *to)
+{
+    if (!VWI_EXPECT(from->place == VWI_PLACE_RUNNING) || !VWI_EXPECT(to->place == VWI_PLACE_OUT) || !VWI_EXPECT(from->lane < q->lane_count))
+        return;
+    to->lane = from->lane;
+    to->place = VWI_PLACE_RUNNING;
+    from->place = VWI_PLACE_OUT;
+}
+
 struct vwi_ticket *vwi_queue_expired(struct vwi_queue *q, int64_t now_ms)
 {
+    struct vwi_heap_node *first = vwi_heap_first(&q->deadlines);
     struct vwi_ticket *t;
 
-    if (q->heap_len == 0 || q->heap[0]->deadline_ms > now_ms)
+    if (!first || first->key > now_ms)
         return NULL;
-    t = q->heap[0];
+    t = VWI_CONTAINER(first, struct vwi_ticket, deadline);
     give_up_place(q, &q->lanes[t->lane], t);
     return t;
 }
 
-int64_t vwi_queue_next_deadline(const struct vwi_queue *q) { return q->heap_len ? q->heap[0]->deadline_ms : -1; }
+int64_t vwi_queue_next_deadline(const struct vwi_queue *q)
+{
+    const struct vwi_heap_node *first = vwi_heap_first(&q->deadlines);
+
+    return first ? first->key : -1;
+}
+
 size_t vwi_queue_lane_count(const struct vwi_queue *q) { return q->lane_count; }
 size_t vwi_queue_running(const struct vwi_queue *q) { return q->running; }
 size_t vwi_queue_waiting(const struct vwi_queue *q) { return q->waiting; }
@@ -248,7 +196,7 @@ struct vwi_lane_counts vwi_queue_lane(const struct vwi_queue *q, size_t lane)
     of = &q->lanes[lane];
     counts.name = of->name;
     counts.running = of->running;
-    counts.waiting = of->waiting;
+    counts.waiting = of->line.count;
     counts.max_concurrency = of->max_concurrency;
     counts.max_queue_length = of->max_queue_length;
     return counts;

@@ -1,5 +1,7 @@
 /*
- * Turns: lanes with slots, strict FIFO in each, one heap of deadlines over all. Knows no requests.
+ * Turns: lanes with slots, in each the order of virtual arrival, deadlines over all. Knows no requests.
+ * Virtual arrival is arrival, a second earlier for each point of priority: of equals the first comes first, and whoever has waited
+ * longer by more than the difference of priorities goes before, so nobody starves.
  * A ticket is embedded in what waits and must be zeroed before its first use; it may be used again once it is out.
  */
 #ifndef VWI_CORE_QUEUE_H
@@ -12,19 +14,24 @@
 #include <vastworker/err.h>
 
 #include "base/conf.h"
-#include "base/list.h"
+#include "core/heap.h"
+#include "core/priority.h"
 
 struct vwi_queue;
 
 enum vwi_place { VWI_PLACE_OUT, VWI_PLACE_WAITING, VWI_PLACE_RUNNING };
 
 struct vwi_ticket {
-    struct vwi_list node; /* in its lane while waiting */
     enum vwi_place place; /* may be read by the owner, is written by the queue alone */
     size_t lane;
-    size_t heap_at;       /* index + 1 in the heap of deadlines; 0: not there */
-    int64_t deadline_ms;
-    uint64_t serial;      /* order of arrival; breaks ties of deadlines */
+    struct vwi_heap_node turn, deadline; /* while waiting */
+};
+
+/* What is asked for. */
+struct vwi_wish {
+    size_t lane;
+    int priority;        /* higher goes first */
+    int64_t deadline_ms; /* for the wait, not for what follows; < 0: none */
 };
 
 enum vwi_turn {
@@ -45,13 +52,15 @@ vw_err vwi_queue_create(const struct vwi_lane_conf *lanes, size_t count, struct 
 void vwi_queue_destroy(struct vwi_queue *q); /* tickets still inside are forgotten */
 
 bool vwi_queue_would_run(const struct vwi_queue *q, size_t lane);
-/* deadline_ms < 0: none. The only call that allocates. */
-enum vwi_turn vwi_queue_enter(struct vwi_queue *q, struct vwi_ticket *t, size_t lane, int64_t now_ms, int64_t deadline_ms);
+/* The only call that allocates, and only where t has to wait. */
+enum vwi_turn vwi_queue_enter(struct vwi_queue *q, struct vwi_ticket *t, const struct vwi_wish *wish, int64_t now_ms);
 /*
  * Gives up the place or the slot. Returns NULL, or the ticket whose turn came through it (it holds the slot now).
  * Safe on a ticket that is out. Take the expired ones first, so that none gets a turn after its deadline.
  */
 struct vwi_ticket *vwi_queue_leave(struct vwi_queue *q, struct vwi_ticket *t);
+/* The slot that from holds is held by to from now on, which is out; from is out then, and may go. Nobody's turn comes. */
+void vwi_queue_hand_over(struct vwi_queue *q, struct vwi_ticket *from, struct vwi_ticket *to);
 /* A waiting ticket whose deadline is not after now, earliest first, taken out; call until NULL. */
 struct vwi_ticket *vwi_queue_expired(struct vwi_queue *q, int64_t now_ms);
 int64_t vwi_queue_next_deadline(const struct vwi_queue *q); /* -1: none */

@@ -59,11 +59,11 @@
     X(NOT_READY, "not_ready", 503, VWI_ERROR_SERVER, \
       "The model is not ready; try again later, and see /health for the reason.") \
     X(PREDICTED_WAIT, "predicted_wait", 429, VWI_ERROR_LIMIT, \
-      "The wait would be longer than maxQueueTime; try again later.") \
+      "The wait would be longer than maxQueueTime or X-Request-Timeout allows; try again later.") \
     X(QUEUE_FULL, "queue_full", 429, VWI_ERROR_LIMIT, \
       "The queue is full; try again later.") \
     X(QUEUE_TIMEOUT, "queue_timeout", 429, VWI_ERROR_LIMIT, \
-      "The request waited longer than maxQueueTime; try again later.") \
+      "The request waited as long as maxQueueTime or X-Request-Timeout allows; try again later.") \
     X(CLIENT_GONE, "client_gone", 499, VWI_ERROR_INVALID, \
       "The client closed the connection before its answer; keep it open until the answer is complete.") \
     X(MODEL_UNREACHABLE, "model_unreachable", 502, VWI_ERROR_SERVER, \

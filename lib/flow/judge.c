@@ -4,11 +4,13 @@
  */
 #include "flow/judge.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "core/bearer.h"
 #include "core/payload.h"
+#include "core/scan.h"
 #include "flow/respond.h"
 #include "flow/sessions.h"
 #include "io/plugin.h"
@@ -98,6 +100,33 @@ static bool presented_key(const struct vwi_request *rq, struct vwi_span *ret)
     return vwi_bearer_token(vwi_exchange_header(rq->ex, "authorization"), ret);
 }
 
+#define PATIENCE "x-request-timeout"
+
+static bool stands_twice(const struct vwi_exchange *ex, const char *header)
+{
+    size_t i, count = vwi_exchange_header_count(ex), found = 0;
+    struct vwi_span name, value;
+
+    for (i = 0; i < count; i++) {
+        vwi_exchange_header_at(ex, i, &name, &value);
+        found += vwi_span_is_nocase(name, header);
+    }
+    return found > 1;
+}
+
+/* How long the client would wait. A slip of the pen must not become an endless wait, so it is told. */
+static bool read_patience(struct vwi_request *rq)
+{
+    struct vwi_span text = vwi_exchange_header(rq->ex, PATIENCE);
+
+    if (!text.p)
+        return true;
+    if (vwi_scan_number(text, &rq->patience_s) && text.p[0] != '-' && isfinite(rq->patience_s) && !stands_twice(rq->ex, PATIENCE))
+        return true;
+    return vwi_judge_refuse(rq, VWI_REASON_BAD_REQUEST, "X-Request-Timeout: not a number of seconds of at least 0; send one such as 2.5, "
+                                                        "once, or leave the header out.");
+}
+
 /* Verdict 4, as far as the head tells: credentials in it make a plain request. */
 bool vwi_judge_head(struct vwi_request *rq)
 {
@@ -106,6 +135,8 @@ bool vwi_judge_head(struct vwi_request *rq)
     struct vwi_span header, query;
     struct vwi_text answer = VWI_TEXT_INIT;
 
+    if (!rq->handler->conf->control && !read_patience(rq))
+        return false;
     if (rq->handler->conf->auth != VWI_AUTH_VAST)
         take_plain_session(rq);
     if (rq->handler->conf->auth == VWI_AUTH_BEARER)
@@ -231,6 +262,18 @@ bool vwi_judge_can_stream(const struct vwi_request *rq)
     return binary || !reads_json(&conf->workload);
 }
 
+static bool knows_key(struct vwi_request *rq)
+{
+    struct vwi_bearer_rank rank;
+    struct vwi_span key;
+
+    if (!presented_key(rq, &key) || !vwi_keyring_holds(rq->desk->keyring, key, &rank))
+        return false;
+    if (rank.has_priority)
+        rq->priority = rank.priority;
+    return true;
+}
+
 enum vwi_reason vwi_judge_pair(const struct vwi_desk *desk, const struct vwi_auth_data *auth)
 {
     const char *url = desk->auth->strict_url ? desk->auth->advertised_url : NULL;
@@ -257,10 +300,9 @@ bool vwi_judge_signature(struct vwi_request *rq)
 {
     struct vwi_desk *desk = rq->desk;
     enum vwi_reason reason;
-    struct vwi_span key;
 
     if (rq->handler->conf->auth == VWI_AUTH_BEARER)
-        return (presented_key(rq, &key) && vwi_keyring_holds(desk->keyring, key)) || vwi_judge_refuse(rq, VWI_REASON_BAD_KEY, NULL);
+        return knows_key(rq) || vwi_judge_refuse(rq, VWI_REASON_BAD_KEY, NULL);
     if (rq->handler->conf->auth != VWI_AUTH_VAST)
         return true;
     reason = vwi_judge_pair(desk, &rq->envelope.auth);

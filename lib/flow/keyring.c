@@ -6,7 +6,6 @@
 
 #include "base/err.h"
 #include "base/mem.h"
-#include "core/bearer.h"
 #include "io/file.h"
 
 #define LOOK_MS 1000
@@ -137,7 +136,10 @@ void vwi_keyring_start(struct vwi_keyring *keyring)
         vwi_timer_start(&keyring->timer, LOOK_MS);
 }
 
-bool vwi_keyring_holds(struct vwi_keyring *keyring, struct vwi_span key) { return vwi_bearer_holds(keyring->bearer, key); }
+bool vwi_keyring_holds(struct vwi_keyring *keyring, struct vwi_span key, struct vwi_bearer_rank *ret_rank)
+{
+    return vwi_bearer_holds(keyring->bearer, key, ret_rank);
+}
 
 void vwi_keyring_destroy(struct vwi_keyring *keyring)
 {

@@ -8,6 +8,7 @@
 #include "base/conf.h"
 #include "base/log.h"
 #include "base/text.h"
+#include "core/bearer.h"
 #include "io/loop.h"
 
 struct vwi_keyring;
@@ -16,7 +17,7 @@ struct vwi_keyring;
 vw_err vwi_keyring_create(struct vwi_loop *loop, const struct vwi_auth_conf *conf, const struct vwi_log *log, struct vwi_keyring **ret,
                           vw_error_t *why);
 void vwi_keyring_start(struct vwi_keyring *keyring); /* watches the file from now on; NULL is fine */
-bool vwi_keyring_holds(struct vwi_keyring *keyring, struct vwi_span key);
+bool vwi_keyring_holds(struct vwi_keyring *keyring, struct vwi_span key, struct vwi_bearer_rank *ret_rank); /* as vwi_bearer_holds */
 void vwi_keyring_destroy(struct vwi_keyring *keyring); /* NULL is fine */
 
 #endif

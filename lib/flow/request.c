@@ -10,6 +10,7 @@
  */
 #include "flow/request.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -24,6 +25,8 @@
 #include "flow/sessions.h"
 #include "io/plugin.h"
 #include "io/relay.h"
+
+#define LONGEST_MS 1e12 /* thirty years */
 
 static void run(struct vwi_request *rq);
 static void give_turns(struct vwi_desk *desk);
@@ -44,13 +47,35 @@ static bool reject(struct vwi_request *rq, enum vwi_reason reason, double retry_
     return false;
 }
 
+/* In the queue, until its turn: what the handler and the client both agree to. */
+static double longest_wait(const struct vwi_request *rq)
+{
+    const struct vwi_handler_conf *conf = rq->handler->conf;
+
+    return fmin(conf->has_max_queue_time ? conf->max_queue_time_s : INFINITY, rq->patience_s);
+}
+
+static double predicted_wait(const struct vwi_desk *desk, const struct vwi_ready_view *ready)
+{
+    return vwi_queue_predicted_wait(vwi_ledger_waiting_load(desk->ledger), ready->capacity_known ? ready->max_perf : 0);
+}
+
+/* Seconds until what is in flight now, but for `own`, is done: at the capacity, else at the pace so far. 0: nobody knows. */
+static double retry_after(const struct vwi_desk *desk, double own)
+{
+    struct vwi_ready_view ready = vwi_startup_view(desk->startup);
+    double per_s = ready.capacity_known ? ready.max_perf : vwi_ledger_rate(desk->ledger);
+
+    return vwi_queue_predicted_wait(vwi_ledger_waiting_load(desk->ledger) - own, per_s);
+}
+
 /* Verdicts 9 and 10. Control handlers serve in every state, to the cut: they are how clients follow work that was accepted. */
 static bool admit(struct vwi_request *rq)
 {
     struct vwi_desk *desk = rq->desk;
     const struct vwi_handler_conf *conf = rq->handler->conf;
     struct vwi_ready_view ready = vwi_startup_view(desk->startup);
-    double wait_s;
+    double limit_s = longest_wait(rq);
 
     if (conf->control && !desk->own.cut)
         return true;
@@ -58,11 +83,10 @@ static bool admit(struct vwi_request *rq)
         return reject(rq, VWI_REASON_DRAINING, 0);
     if (!vwi_state_serves(ready.state))
         return reject(rq, VWI_REASON_NOT_READY, 0);
-    if (!conf->has_max_queue_time)
+    if (!isfinite(limit_s))
         return true;
-    wait_s = vwi_queue_predicted_wait(vwi_ledger_waiting_load(desk->ledger), ready.capacity_known ? ready.max_perf : 0);
-    if (conf->max_queue_time_s > 0 ? wait_s > conf->max_queue_time_s : !vwi_queue_would_run(desk->queue, conf->lane))
-        return reject(rq, VWI_REASON_PREDICTED_WAIT, wait_s - conf->max_queue_time_s);
+    if (limit_s > 0 ? predicted_wait(desk, &ready) > limit_s : !vwi_queue_would_run(desk->queue, conf->lane))
+        return reject(rq, VWI_REASON_PREDICTED_WAIT, retry_after(desk, 0));
     return true;
 }
 
@@ -90,12 +114,24 @@ static void watch_deadline(struct vwi_desk *desk)
         vwi_timer_start(&desk->own.deadline, at_ms > now_ms ? at_ms - now_ms : 0);
 }
 
+/* Its place or slot goes to the next in line. Expired ones first, so that the turn goes to one whose time is not up; but never while
+ * the ticket itself could be one of them. */
+static void hand_on(struct vwi_desk *desk, struct vwi_ticket *ticket)
+{
+    struct vwi_ticket *next;
+
+    if (ticket->place == VWI_PLACE_RUNNING)
+        expire(desk);
+    next = vwi_queue_leave(desk->queue, ticket);
+    if (next)
+        vwi_list_add(&desk->own.turns, &VWI_CONTAINER(next, struct vwi_request, ticket)->turn);
+    give_turns(desk);
+}
+
 /* The one place that books. What it frees: the place or slot, and the model connection if one is still held. */
 static void settle(struct vwi_request *rq, enum vwi_outcome outcome)
 {
     struct vwi_desk *desk = rq->desk;
-    struct vwi_ticket *next;
-
     bool counted = rq->state != VWI_REQUEST_JUDGING; /* else its body never came */
 
     if (rq->state == VWI_REQUEST_SETTLED)
@@ -113,12 +149,7 @@ static void settle(struct vwi_request *rq, enum vwi_outcome outcome)
         vwi_report_settled(desk->report);
     vwi_sessions_leave(desk->sessions, rq);
     vwi_list_del(&rq->turn);
-    if (rq->ticket.place == VWI_PLACE_RUNNING)
-        expire(desk); /* so that the turn goes to one whose time is not up; never while rq itself could be one of them */
-    next = vwi_queue_leave(desk->queue, &rq->ticket);
-    if (next)
-        vwi_list_add(&desk->own.turns, &VWI_CONTAINER(next, struct vwi_request, ticket)->turn);
-    give_turns(desk);
+    hand_on(desk, &rq->ticket);
 }
 
 /* A loop, not a recursion: a turn that fails at once gives the next one. */
@@ -186,7 +217,7 @@ static void refuse(struct vwi_request *rq, enum vwi_reason reason, const char *m
     if (vwi_exchange_head_sent(rq->ex))
         vwi_heartbeat_fail(rq, reason, message);
     else
-        vwi_respond_refuse(rq->ex, reason, message, 0);
+        vwi_respond_refuse(rq->ex, reason, message, reason == VWI_REASON_QUEUE_TIMEOUT ? retry_after(rq->desk, rq->work.workload) : 0);
 }
 
 static void fail(struct vwi_request *rq, enum vwi_reason reason, const char *text)
@@ -338,15 +369,18 @@ static void take_turn(struct vwi_request *rq)
 {
     struct vwi_desk *desk = rq->desk;
     const struct vwi_handler_conf *conf = rq->handler->conf;
-    bool timed = conf->has_max_queue_time && conf->max_queue_time_s > 0;
+    double limit_s = longest_wait(rq);
     int64_t now_ms = vwi_mono_ms();
+    struct vwi_wish wish = { conf->lane, rq->priority, -1 };
 
     if (conf->control) {
         start(rq);
         run(rq);
         return;
     }
-    switch (vwi_queue_enter(desk->queue, &rq->ticket, conf->lane, now_ms, timed ? now_ms + (int64_t)(conf->max_queue_time_s * 1000) : -1)) {
+    if (limit_s > 0 && isfinite(limit_s)) /* 0: it was asked whether it can start now */
+        wish.deadline_ms = now_ms + (int64_t)fmin(fmax(limit_s * 1000, 1), LONGEST_MS);
+    switch (vwi_queue_enter(desk->queue, &rq->ticket, &wish, now_ms)) {
     case VWI_TURN_RUN:
         start(rq);
         run(rq);
@@ -354,11 +388,11 @@ static void take_turn(struct vwi_request *rq)
     case VWI_TURN_WAIT:
         start(rq);
         vwi_request_go(rq, VWI_REQUEST_WAITING);
-        if (timed && vwi_queue_next_deadline(desk->queue) == rq->ticket.deadline_ms)
+        if (wish.deadline_ms >= 0 && vwi_queue_next_deadline(desk->queue) == wish.deadline_ms)
             watch_deadline(desk);
         return;
     case VWI_TURN_FULL:
-        reject(rq, VWI_REASON_QUEUE_FULL, 0);
+        reject(rq, VWI_REASON_QUEUE_FULL, retry_after(desk, 0));
         return;
     case VWI_TURN_NOMEM:
         vwi_judge_refuse(rq, VWI_REASON_INTERNAL, NULL);
@@ -475,6 +509,8 @@ void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex)
     rq->arrived_us = vwi_mono_us();
     rq->id = vwi_exchange_id(ex);
     rq->handler = handler;
+    rq->priority = handler->conf->priority;
+    rq->patience_s = INFINITY;
     vwi_list_init(&rq->turn);
     vwi_list_init(&rq->inside);
     vwi_list_init(&rq->node);

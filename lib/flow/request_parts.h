@@ -42,6 +42,8 @@ struct vwi_request {
     enum vwi_outcome outcome; /* where it was started */
     struct vwi_session *session; /* NULL: in none, or it has ended */
     struct vwi_list inside;      /* in session->requests */
+    double patience_s; /* how long the client would wait for its turn; INFINITY: it does not say */
+    int priority;
     enum vwi_request_state state;
     enum vwi_request_form form;
     bool early;     /* the credentials of an arriving envelope are there, and not judged yet */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #define RETRY_DEFAULT_S 1.0
-#define RETRY_MAX_S 600.0
+#define RETRY_MAX_S 3600.0
 
 static void add_reason(struct vwi_text *headers, enum vwi_reason reason)
 {

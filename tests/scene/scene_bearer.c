@@ -185,7 +185,7 @@ START_TEST(a_file_that_changes_is_read_again)
 }
 END_TEST
 
-static const char *const unusable[] = { "", "# all gone\n", "two words\n", NULL };
+static const char *const unusable[] = { "", "# all gone\n", "two words\n", "alpha-1 priority=high\n", NULL };
 
 START_TEST(a_file_that_cannot_be_used_leaves_the_keys)
 {
@@ -216,6 +216,7 @@ static const struct {
     { "", NULL, "there is no key in it" },
     { "# none\n", "VASTWORKER_BEARER_KEYS=hush", "there is no key in it" },
     { "hush\nhush hush\n", NULL, "line 2: a key is 1 to 1024 visible ASCII characters" },
+    { "hush priority=1001\n", NULL, "line 1: a key is 1 to 1024 visible ASCII characters without spaces; behind it may stand priority=N" },
     { NULL, "VASTWORKER_BEARER_KEYS=,", "VASTWORKER_BEARER_KEYS: there is no key in it" },
     { NULL, "VASTWORKER_BEARER_KEYS=hush,hush hush", "VASTWORKER_BEARER_KEYS: entry 2: " },
 };

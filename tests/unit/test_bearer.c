@@ -10,6 +10,7 @@
 
 static struct vwi_bearer *bearer;
 static vw_error_t why;
+static struct vwi_bearer_rank rank;
 
 static void set_up(void)
 {
@@ -21,7 +22,7 @@ static void tear_down(void) { vwi_bearer_destroy(bearer); }
 
 static struct vwi_span span(const char *text) { return (struct vwi_span){ text, strlen(text) }; }
 static vw_err add(const char *text, char separator) { return vwi_bearer_add(bearer, span(text), separator, &why); }
-static bool holds(const char *key) { return vwi_bearer_holds(bearer, span(key)); }
+static bool holds(const char *key) { return vwi_bearer_holds(bearer, span(key), &rank); }
 
 START_TEST(a_file_has_a_key_a_line)
 {
@@ -46,7 +47,7 @@ START_TEST(only_the_whole_key_is_in)
 {
     ck_assert_int_eq(add("alpha-1\nbeta", '\n'), VW_OK);
     ck_assert(!holds("") && !holds("alpha-") && !holds("alpha-11") && !holds("ALPHA-1") && !holds("alpha-1 ") && !holds("alpha-1\nbeta"));
-    ck_assert(!vwi_bearer_holds(bearer, (struct vwi_span){ "alpha-1", 8 }));
+    ck_assert(!vwi_bearer_holds(bearer, (struct vwi_span){ "alpha-1", 8 }, &rank));
 }
 END_TEST
 
@@ -67,12 +68,60 @@ START_TEST(a_piece_that_is_no_key_is_named_by_its_number_alone)
     for (i = 0; i < VWI_ARRAY_LEN(texts); i++) {
         why = (vw_error_t){ VW_OK, "" };
         ck_assert_int_eq(add(texts[i], '\n'), VW_E_PARSE);
-        ck_assert_str_eq(why.text, "line 3: a key is 1 to 1024 visible ASCII characters without spaces");
+        ck_assert_str_eq(why.text, "line 3: a key is 1 to 1024 visible ASCII characters without spaces; behind it may stand priority=N, N from -1000 to 1000");
         ck_assert_uint_eq(vwi_bearer_count(bearer), 0); /* none of the good ones either */
     }
     why = (vw_error_t){ VW_OK, "" };
     ck_assert_int_eq(add("a,b c", ','), VW_E_PARSE);
     ck_assert_ptr_nonnull(strstr(why.text, "entry 2: "));
+}
+END_TEST
+
+static int priority_of(const char *key)
+{
+    ck_assert(holds(key));
+    return rank.has_priority ? rank.priority : 7777;
+}
+
+START_TEST(a_key_may_have_a_priority_behind_it)
+{
+    ck_assert_int_eq(add("plain\nhigh priority=5\nlow \t priority=-20 \r\nzero priority=0\nmost priority=1000\n#hush priority=1\n", '\n'), VW_OK);
+    ck_assert_int_eq(add("first priority=3, second", ','), VW_OK);
+    ck_assert_uint_eq(vwi_bearer_count(bearer), 7);
+    ck_assert_int_eq(priority_of("plain"), 7777);
+    ck_assert_int_eq(priority_of("high"), 5);
+    ck_assert_int_eq(priority_of("low"), -20);
+    ck_assert_int_eq(priority_of("zero"), 0);
+    ck_assert_int_eq(priority_of("most"), 1000);
+    ck_assert_int_eq(priority_of("first"), 3);
+    ck_assert_int_eq(priority_of("second"), 7777);
+    ck_assert(!holds("priority=5") && !holds("high priority=5"));
+}
+END_TEST
+
+START_TEST(of_a_key_that_stands_twice_the_last_word_counts)
+{
+    ck_assert_int_eq(add("a priority=5\nb\nc priority=2", '\n'), VW_OK);
+    ck_assert_int_eq(add("b priority=-1\nc\na priority=9", '\n'), VW_OK);
+    ck_assert_int_eq(priority_of("a"), 9);
+    ck_assert_int_eq(priority_of("b"), -1);
+    ck_assert_int_eq(priority_of("c"), 7777);
+}
+END_TEST
+
+START_TEST(what_stands_behind_a_key_is_a_priority_or_an_error)
+{
+    static const char *const texts[] = { "k prio=1", "k priority=", "k priority=-", "k priority=+1", "k priority=1.5", "k priority=1001",
+                                         "k priority=-1001", "k priority=99999999999", "k priority=1 2", "k priority= 1", "k priority =1",
+                                         "k Priority=1", "k priority=0x1", "k priority=1 priority=2" };
+    size_t i;
+
+    for (i = 0; i < VWI_ARRAY_LEN(texts); i++) {
+        why = (vw_error_t){ VW_OK, "" };
+        ck_assert_msg(add(texts[i], '\n') == VW_E_PARSE, "taken: %s", texts[i]);
+        ck_assert_ptr_nonnull(strstr(why.text, "line 1: a key is "));
+        ck_assert_uint_eq(vwi_bearer_count(bearer), 0);
+    }
 }
 END_TEST
 
@@ -83,8 +132,8 @@ START_TEST(keys_have_a_longest_length_and_a_largest_number)
 
     memset(text, 'k', VWI_BEARER_KEY_BYTES + 1);
     ck_assert_int_eq(vwi_bearer_add(bearer, (struct vwi_span){ text, VWI_BEARER_KEY_BYTES }, '\n', &why), VW_OK);
-    ck_assert(vwi_bearer_holds(bearer, (struct vwi_span){ text, VWI_BEARER_KEY_BYTES }));
-    ck_assert(!vwi_bearer_holds(bearer, (struct vwi_span){ text, VWI_BEARER_KEY_BYTES + 1 }));
+    ck_assert(vwi_bearer_holds(bearer, (struct vwi_span){ text, VWI_BEARER_KEY_BYTES }, &rank));
+    ck_assert(!vwi_bearer_holds(bearer, (struct vwi_span){ text, VWI_BEARER_KEY_BYTES + 1 }, &rank));
     ck_assert_int_eq(vwi_bearer_add(bearer, (struct vwi_span){ text, VWI_BEARER_KEY_BYTES + 1 }, '\n', &why), VW_E_PARSE);
     for (i = 1; i < VWI_BEARER_KEYS_MAX; i++)
         at += (size_t)snprintf(text + at, room - at, "k%zu\n", i);
@@ -152,6 +201,9 @@ Suite *bearer_suite(void)
     tcase_add_test(tc, only_the_whole_key_is_in);
     tcase_add_test(tc, an_empty_set_holds_nothing);
     tcase_add_test(tc, a_piece_that_is_no_key_is_named_by_its_number_alone);
+    tcase_add_test(tc, a_key_may_have_a_priority_behind_it);
+    tcase_add_test(tc, of_a_key_that_stands_twice_the_last_word_counts);
+    tcase_add_test(tc, what_stands_behind_a_key_is_a_priority_or_an_error);
     tcase_add_test(tc, keys_have_a_longest_length_and_a_largest_number);
     tcase_add_loop_test(tc, a_header_shows_a_key_in_the_bearer_scheme_alone, 0, VWI_ARRAY_LEN(headers));
     tcase_add_test(tc, no_memory_is_told_and_adds_nothing);

@@ -60,7 +60,7 @@ static void set_up(struct fixture *f)
     vwi_ledger_refuse(f->ledger, VWI_NO_ROUTE, 0);
     vwi_ledger_reject(f->ledger, &work, 1, 1);
     for (i = 0; i < 4; i++)
-        vwi_queue_enter(f->queue, &f->tickets[i], i % 3, 0, -1);
+        vwi_queue_enter(f->queue, &f->tickets[i], &(struct vwi_wish){ i % 3, 0, -1 }, 0);
     vwi_histogram_init_request(&f->report);
     vwi_histogram_init_turn(&f->turn);
     vwi_histogram_observe(&f->turn, 0.00005);
