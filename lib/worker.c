@@ -470,6 +470,7 @@ static vw_err build_front(struct vw_worker *worker, vw_error_t *why)
     struct vwi_desk *desk = &worker->desk;
     vw_err err;
 
+    desk->model = &worker->config->model;
     desk->on_idle = on_idle;
     desk->on_idle_arg = worker;
     worker->master = (struct vwi_master){ .desk = desk, .token = worker->config->report.mtoken, .update_file = worker->config->update_file,

@@ -72,6 +72,12 @@ struct vwi_heartbeat_conf {
     double after_s, every_s;
 };
 
+/* How the model server is told to stop what nobody waits for any more. */
+struct vwi_cancel_conf {
+    char *method, *path; /* path NULL: it is not told */
+    double grace_s;
+};
+
 struct vwi_handler_conf {
     char *route; /* "/v1/embeddings" or "/v1/...*" */
     struct vwi_strings methods;
@@ -93,6 +99,7 @@ struct vwi_handler_conf {
     struct vwi_timeouts_conf timeouts; /* the global ones, overridden */
     struct vwi_heartbeat_conf heartbeat;
     double drain_s;                    /* the global one, overridden: for its requests once a drain has begun */
+    struct vwi_cancel_conf cancel;
     struct vwi_benchmark_conf *benchmark; /* NULL: none; at most one handler has it */
 };
 

@@ -100,7 +100,7 @@ static void check_route(struct vwi_fill *fill, const struct vwi_handlers_conf *c
 /* Keys of waiting say nothing about requests that never wait. */
 static void check_control(struct vwi_fill *fill, const json_t *object, const char *path)
 {
-    static const char *const idle[] = { "lane", "maxConcurrency", "maxQueueTime", "maxQueueLength", "priority", "benchmark" };
+    static const char *const idle[] = { "lane", "maxConcurrency", "maxQueueTime", "maxQueueLength", "priority", "cancel", "benchmark" };
     char own[VWI_FILL_PATH];
     size_t i;
 
@@ -109,6 +109,15 @@ static void check_control(struct vwi_fill *fill, const json_t *object, const cha
             vwi_fill_path(own, path, idle[i]);
             vwi_fill_error(fill, own, "has no meaning where control is true");
         }
+}
+
+static void check_cancel(struct vwi_fill *fill, const json_t *object, const char *path, const struct vwi_cancel_conf *cancel)
+{
+    char own[VWI_FILL_PATH];
+
+    vwi_fill_path(own, path, "cancel.path");
+    if (json_is_object(json_object_get(object, "cancel")) && !cancel->path && !vwi_fill_told(fill, own))
+        vwi_fill_error(fill, own, "is missing");
 }
 
 static const char *const auth_names[] = { [VWI_AUTH_VAST] = "vast", [VWI_AUTH_BEARER] = "bearer", [VWI_AUTH_NONE] = "none" };
@@ -142,6 +151,7 @@ static void fill_handler(struct vwi_fill *fill, json_t *object, const char *path
     vwi_fill_parser(fill, json_object_get(object, "requestParser"), handler);
     vwi_fill_path(own, path, "benchmark");
     vwi_fill_benchmark(fill, json_object_get(object, "benchmark"), own, handler);
+    check_cancel(fill, object, path, &handler->cancel);
     if (handler->control)
         check_control(fill, object, path);
 }

@@ -217,6 +217,8 @@ static json_t *handler_of(struct print *print, const struct vwi_handler_conf *ha
         put(print, object, "requestParser", plugin_of(print, handler->parser, handler->parser_options_json));
     if (!handler->heartbeat.enabled)
         json_object_del(object, "heartbeat");
+    if (!handler->cancel.path)
+        json_object_del(object, "cancel");
     if (handler->control) {
         json_object_del(object, "priority");
         json_object_del(object, "maxQueueTime");

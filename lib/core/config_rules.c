@@ -48,6 +48,11 @@ const char *vwi_config_method_problem(const char *text)
     return "one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, or \"*\"";
 }
 
+const char *vwi_config_verb_problem(const char *text)
+{
+    return vwi_config_method_problem(text) || text[0] == '*' ? "one of GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS" : NULL;
+}
+
 const char *vwi_config_upgrade_problem(const char *text) { return strcmp(text, "websocket") == 0 ? NULL : "\"websocket\""; }
 
 const char *vwi_config_pointer_problem(const char *text)

@@ -151,7 +151,15 @@ static const struct vwi_config_key keys[] = {
     ROW("handlers[].priority", INTEGER, "points", "0", RANGE(-VWI_PRIORITY_MAX, VWI_PRIORITY_MAX), NULL, HANDLER(priority),
         "Which waiting request of a lane goes first: a point is worth one second of waiting, so that of two requests the one with more "
         "points goes first unless the other came earlier by more seconds than that. A bearer key's own priority wins over it."),
-    LATER("handlers[].cancel", OBJECT, "How to tell the model server that a client has left."),
+    PART("handlers[].cancel", OBJECT,
+         "How the model server is told to stop a request that ended here before it did, because its client left or its time was up: a call "
+         "over a connection of its own. The request's slot is free only when the call is answered, with any status, or grace is over; "
+         "absent, it is free at once."),
+    RULE("handlers[].cancel.method", STRING, "POST", NULL, HANDLER(cancel.method), "Method of the call.", 0, vwi_config_verb_problem),
+    RULE("handlers[].cancel.path", STRING, NULL, NULL, HANDLER(cancel.path), "Path at the model server; must be there.", 0,
+         vwi_config_path_problem),
+    ROW("handlers[].cancel.grace", SECONDS, "seconds", "10", RANGE(0.1, 3600), NULL, HANDLER(cancel.grace_s),
+        "How long the answer is waited for."),
     PART("handlers[].heartbeat", OBJECT,
          "Bytes for a client that waits, in the queue or for the model's first byte, so that gateways that close silent connections stay "
          "open; an empty object takes the defaults, absent there are none. The first one makes the status 200: a later failure is an error "

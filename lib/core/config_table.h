@@ -67,6 +67,7 @@ unsigned vwi_config_distance(const char *a, const char *b);
 /* Rules of single texts: NULL, or what the text must be. */
 const char *vwi_config_path_problem(const char *text);    /* a path at the model server */
 const char *vwi_config_method_problem(const char *text);
+const char *vwi_config_verb_problem(const char *text); /* one method, not "*" */
 const char *vwi_config_pointer_problem(const char *text); /* RFC 6901 */
 const char *vwi_config_plugin_problem(const char *text);
 const char *vwi_config_upgrade_problem(const char *text);

@@ -173,6 +173,14 @@ static void model_connections(struct vwi_metric_pen *pen, const struct vwi_expos
     count_for(pen, "state", "idle", in->model_idle);
 }
 
+static void cancels(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
+{
+    count_for(pen, "result", "answered", in->cancels_answered);
+    count_for(pen, "result", "failed", in->cancels_failed);
+    count_for(pen, "result", "timed_out", in->cancels_timed_out);
+    count_for(pen, "result", "dropped", in->cancels_dropped);
+}
+
 static void client_connections(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
 {
     vwi_metric_count(pen, NULL, 0, in->client_connections);
@@ -278,7 +286,8 @@ static const struct row {
       first_byte_seconds },
     { P "workload_total", VWI_METRIC_COUNTER, "kind",
       "Workload units by what became of them; received is all that was accepted.", workload },
-    { P "in_flight", VWI_METRIC_GAUGE, "lane", "Requests that hold a slot now.", in_flight },
+    { P "in_flight", VWI_METRIC_GAUGE, "lane",
+      "Requests that hold a slot now, and ended ones whose slot waits for the model to stop (cancel).", in_flight },
     { P "queued", VWI_METRIC_GAUGE, "lane", "Requests that wait for a slot now.", queued },
     { P "load", VWI_METRIC_GAUGE, "", "Workload accepted and not settled, queued included, as reported in cur_load.", load },
     { P "capacity", VWI_METRIC_GAUGE, "", "Workload units a second, measured or configured; 0 while not known.", capacity },
@@ -291,6 +300,8 @@ static const struct row {
     { P "deletions_dropped_total", VWI_METRIC_COUNTER, "",
       "Finished requests the control plane was never told of, because too many were waiting.", deletions_dropped },
     { P "model_connections", VWI_METRIC_GAUGE, "state", "Connections to the model server.", model_connections },
+    { P "cancels_total", VWI_METRIC_COUNTER, "result",
+      "Calls that ask the model server to stop what nobody waits for (a handler's cancel); dropped: too many waited for answers.", cancels },
     { P "client_connections", VWI_METRIC_GAUGE, "", "Connections of clients open now.", client_connections },
     { P "bytes_total", VWI_METRIC_COUNTER, "direction", "Bytes read from and written to clients.", bytes },
     { P "loop_turn_cpu_seconds", VWI_METRIC_HISTOGRAM, "", "CPU time of one turn of the event loop.", loop_turn },

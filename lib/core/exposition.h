@@ -41,6 +41,7 @@ struct vwi_exposition {
     uint64_t reports_accepted, reports_failed;
     const struct vwi_histogram *report_seconds;
     uint64_t model_active, model_idle;
+    uint64_t cancels_answered, cancels_failed, cancels_timed_out, cancels_dropped;
     uint64_t client_connections, bytes_in, bytes_out;
     const struct vwi_histogram *loop_turn_cpu;
     double loop_stall_s;

@@ -191,6 +191,14 @@ static void serve_metrics(struct vwi_admin *admin, struct vwi_exchange *ex)
     in.state_since_s = ready.since_s;
     in.model_active = active;
     in.model_idle = idle;
+    if (desk->own.cancels) {
+        struct vwi_cancels_stats cancels = vwi_cancels_stats(desk->own.cancels);
+
+        in.cancels_answered = cancels.answered;
+        in.cancels_failed = cancels.failed;
+        in.cancels_timed_out = cancels.timed_out;
+        in.cancels_dropped = cancels.dropped;
+    }
     in.client_connections = front.connections;
     in.bytes_in = front.bytes_in;
     in.bytes_out = front.bytes_out;

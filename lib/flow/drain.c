@@ -22,17 +22,20 @@ static void leave(struct vwi_drain *drain)
 }
 
 /* Whoever is still connected has an answer to read, or does not know yet that we close; of sessions that were cut the model server may
- * have to hear yet. */
+ * have to hear yet, and be told to stop what else was cut. */
 static void look(struct vwi_drain *drain)
 {
-    bool told = vwi_sessions_idle(drain->desk->sessions), late = vwi_mono_ms() >= drain->told_ms;
+    int64_t now_ms = vwi_mono_ms();
+    bool told = vwi_sessions_idle(drain->desk->sessions), late = now_ms >= drain->told_ms;
+    bool stopped = !vwi_desk_cancels(drain->desk) || now_ms >= drain->stopped_ms;
 
-    if (!told && late)
-        vwi_log_warn(drain->desk->log, "drain: the model server did not take the end of every session in time");
-    if ((told || late) && (vwi_front_stats(drain->front).connections == 0 || vwi_mono_ms() >= drain->over_ms))
-        leave(drain);
-    else
+    if ((!told && !late) || !stopped || (vwi_front_stats(drain->front).connections && now_ms < drain->over_ms)) {
         vwi_timer_start(&drain->timer, LOOK_MS);
+        return;
+    }
+    if (!told)
+        vwi_log_warn(drain->desk->log, "drain: the model server did not take the end of every session in time");
+    leave(drain);
 }
 
 static void on_flushed(void *arg)
@@ -50,6 +53,7 @@ static void finish(struct vwi_drain *drain, int64_t flush_ms)
     drain->finishing = true;
     drain->over_ms = vwi_mono_ms() + LEAVE_LIMIT_MS;
     drain->told_ms = vwi_mono_ms() + (drain->hasty ? 0 : FAREWELL_LIMIT_MS);
+    drain->stopped_ms = drain->hasty ? vwi_mono_ms() + CUT_FLUSH_LIMIT_MS : INT64_MAX;
     vwi_timer_stop(&drain->timer);
     vwi_front_stop_accepting(drain->front);
     if (drain->desk->report)
@@ -73,7 +77,7 @@ static void on_limit(struct vwi_drain *drain)
 
     if (count)
         vwi_log_warn(drain->desk->log, "drain: %zu requests did not finish within drainTimeout (%g s) and are cut", count, drain->due_s);
-    else if (next_s < 0 && vwi_sessions_idle(drain->desk->sessions))
+    else if (next_s < 0 && vwi_sessions_idle(drain->desk->sessions) && !vwi_desk_cancels(drain->desk))
         vwi_log_warn(drain->desk->log, "drain: some clients did not read their answers within drainTimeout (%g s)", drain->due_s);
     if (drain->finishing)
         return; /* the last one has just left */
@@ -117,7 +121,7 @@ static void begin(struct vwi_drain *drain)
     vwi_front_drain(drain->front);
 }
 
-/* Where only the ends of sessions are waited for, they have the time of the most patient handler. */
+/* Where only the ends of sessions or calls of cancel are waited for, they have the time of the most patient handler. */
 static double first_limit(const struct vwi_desk *desk)
 {
     double next_s = vwi_desk_next_cut(desk, -1);
@@ -164,6 +168,6 @@ void vwi_drain_now(struct vwi_drain *drain)
 
 void vwi_drain_on_idle(struct vwi_drain *drain)
 {
-    if (drain->draining)
+    if (drain->draining && vwi_desk_idle(drain->desk))
         finish(drain, FLUSH_LIMIT_MS);
 }

@@ -15,6 +15,7 @@ struct vwi_drain {
     struct vwi_timer timer;    /* the next limit; once finishing, the next look at whether everybody has left */
     int64_t began_ms, over_ms; /* over: when clients that have not left are waited for no longer */
     int64_t told_ms;           /* when the ends of sessions that the model server has not taken are waited for no longer */
+    int64_t stopped_ms;        /* the same of calls of cancel, which have limits of their own */
     double due_s;              /* the next limit, since it began */
     bool draining, finishing, flushed;
     bool hasty; /* somebody wants us gone now */

@@ -23,6 +23,7 @@ struct vwi_handler {
         uint64_t calls;
     } weighing, parsing;      /* spent in the plugins */
     uint64_t fallbacks;       /* workloads that failed and became 100 */
+    bool warned_cancel;       /* said once: the model server was not reached to be told */
     bool warned_not_json;     /* said once: an answer the platform's client resends without end */
 };
 

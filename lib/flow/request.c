@@ -128,6 +128,32 @@ static void hand_on(struct vwi_desk *desk, struct vwi_ticket *ticket)
     give_turns(desk);
 }
 
+/* The model server has stopped, or had time enough to. */
+static void on_cancelled(void *arg, struct vwi_ticket *slot)
+{
+    struct vwi_desk *desk = arg;
+
+    hand_on(desk, slot);
+    if (!vwi_desk_cancels(desk) && desk->on_idle)
+        desk->on_idle(desk->on_idle_arg);
+}
+
+/* True: the slot stays taken until the model server is known to have stopped. */
+static bool tell_model(struct vwi_request *rq)
+{
+    return rq->at_work && rq->handler->conf->cancel.path && rq->ticket.place == VWI_PLACE_RUNNING &&
+           vwi_cancels_call(rq->desk->own.cancels, rq->handler, rq->id, &rq->ticket);
+}
+
+static void leave_model(struct vwi_request *rq)
+{
+    if (!rq->relay)
+        return;
+    rq->at_work = vwi_relay_at_work(rq->relay);
+    vwi_relay_cancel(rq->relay);
+    rq->relay = NULL;
+}
+
 /* The one place that books. What it frees: the place or slot, and the model connection if one is still held. */
 static void settle(struct vwi_request *rq, enum vwi_outcome outcome)
 {
@@ -140,16 +166,15 @@ static void settle(struct vwi_request *rq, enum vwi_outcome outcome)
     if (!counted)
         return;
     vwi_heartbeat_stop(rq);
-    if (rq->relay)
-        vwi_relay_cancel(rq->relay);
-    rq->relay = NULL;
+    leave_model(rq);
     vwi_ledger_settle(desk->ledger, &rq->entry, outcome, vwi_mono_us());
     rq->outcome = outcome;
     if (desk->report)
         vwi_report_settled(desk->report);
     vwi_sessions_leave(desk->sessions, rq);
     vwi_list_del(&rq->turn);
-    hand_on(desk, &rq->ticket);
+    if (!tell_model(rq))
+        hand_on(desk, &rq->ticket);
 }
 
 /* A loop, not a recursion: a turn that fails at once gives the next one. */
@@ -272,6 +297,7 @@ static void warn_resent(struct vwi_request *rq, struct vwi_span type)
 /* False always: ends the relay, whose answer is not passed on. */
 static bool veto(struct vwi_request *rq, const char *message)
 {
+    rq->at_work = vwi_relay_at_work(rq->relay);
     rq->relay = NULL;
     fail(rq, VWI_REASON_NOT_JSON, NULL);
     refuse(rq, VWI_REASON_NOT_JSON, message);
@@ -320,6 +346,7 @@ static void on_model_end(void *arg, const struct vwi_relay_end *end)
     struct vwi_request *rq = arg;
 
     rq->relay = NULL;
+    rq->at_work = end->at_work;
     if (end->result == VWI_UPSTREAM_OK) {
         settle(rq, end->status >= 500 ? VWI_OUTCOME_ERRORED : VWI_OUTCOME_SERVED);
         return;
@@ -537,6 +564,7 @@ void vwi_request_cut(struct vwi_request *rq)
 {
     struct vwi_relay *relay = rq->relay;
 
+    rq->at_work = relay && vwi_relay_at_work(relay);
     rq->reason = VWI_REASON_DRAINING;
     if (rq->state != VWI_REQUEST_JUDGING)
         vwi_ledger_blame(rq->desk->ledger, vwi_request_route(rq), VWI_REASON_DRAINING);
@@ -554,24 +582,39 @@ void vwi_request_let_run(struct vwi_desk *desk)
     give_turns(desk);
 }
 
+static bool has_cancel(const struct vwi_handlers_conf *conf)
+{
+    size_t i;
+
+    for (i = 0; i < conf->count; i++)
+        if (conf->items[i].cancel.path)
+            return true;
+    return false;
+}
+
 vw_err vwi_desk_init(struct vwi_desk *desk, vw_error_t *why)
 {
     vwi_list_init(&desk->own.requests);
     vwi_list_init(&desk->own.turns);
     if (vwi_timer_init(&desk->own.deadline, desk->loop, on_deadline, desk) != VW_OK)
         return vwi_fail(why, VW_E_NOMEM, "requests: out of memory");
+    if (has_cancel(desk->conf))
+        return vwi_cancels_create(desk->loop, desk->model, desk->queue, desk->log, on_cancelled, desk, &desk->own.cancels, why);
     return VW_OK;
 }
 
 void vwi_desk_fini(struct vwi_desk *desk)
 {
+    vwi_cancels_destroy(desk->own.cancels);
     vwi_timer_fini(&desk->own.deadline);
     vwi_forward_fini(&desk->own.forward);
 }
 
+size_t vwi_desk_cancels(const struct vwi_desk *desk) { return desk->own.cancels ? vwi_cancels_under_way(desk->own.cancels) : 0; }
+
 bool vwi_desk_idle(const struct vwi_desk *desk)
 {
-    return vwi_list_empty(&desk->own.requests) && (!desk->sessions || vwi_sessions_idle(desk->sessions));
+    return vwi_list_empty(&desk->own.requests) && !vwi_desk_cancels(desk) && (!desk->sessions || vwi_sessions_idle(desk->sessions));
 }
 
 void vwi_request_end_with_session(struct vwi_request *rq)

@@ -16,6 +16,7 @@
 #include "core/ledger.h"
 #include "core/queue.h"
 #include "core/route.h"
+#include "flow/cancel.h"
 #include "flow/forward.h"
 #include "flow/handler.h"
 #include "flow/keyring.h"
@@ -35,6 +36,7 @@ struct vwi_desk {
     const struct vwi_log *log;
     const struct vwi_auth_conf *auth;
     const struct vwi_handlers_conf *conf;
+    const struct vwi_model_conf *model;
     struct vwi_handler *handlers;
     struct vwi_routes *routes;
     struct vwi_verifier *verifier;
@@ -49,13 +51,14 @@ struct vwi_desk {
     struct vwi_master *master;
     struct vwi_sessions *sessions;
     size_t session_route; /* of the session calls in the books */
-    void (*on_idle)(void *arg); /* the last request is over */
+    void (*on_idle)(void *arg); /* the last request is over, or the last call of cancels */
     void *on_idle_arg;
 
     struct {
         struct vwi_list requests, turns; /* turns: got a slot, not begun yet */
         struct vwi_timer deadline;
         struct vwi_forward forward; /* of the request that is being sent */
+        struct vwi_cancels *cancels; /* NULL: no handler has a cancel */
         bool giving, cut;
     } own;
 };
@@ -63,7 +66,8 @@ struct vwi_desk {
 /* Fill the borrowed part of a zeroed desk, then init. */
 vw_err vwi_desk_init(struct vwi_desk *desk, vw_error_t *why);
 void vwi_desk_fini(struct vwi_desk *desk); /* requests are over by then: destroy the front first */
-bool vwi_desk_idle(const struct vwi_desk *desk);
+bool vwi_desk_idle(const struct vwi_desk *desk); /* no request is left, and no call of cancels */
+size_t vwi_desk_cancels(const struct vwi_desk *desk); /* under way */
 size_t vwi_desk_awaiting(const struct vwi_desk *desk); /* requests for which the model owes the next byte; tunnels owe none. Walks all */
 
 void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex);

@@ -54,6 +54,7 @@ struct vwi_request {
     bool tunnel;    /* has one */
     bool entered;   /* counted: it was started */
     bool rejected;  /* refused at verdicts 9 and 10 */
+    bool at_work;   /* it ended, and the model may not know */
 };
 
 /* Every log line about a request ends in its id: vwi_log_warn(log, "%s: it failed" VWI_REQUEST_ID, route, VWI_REQUEST_ID_OF(rq)). */

@@ -49,9 +49,11 @@ static void stop(struct vwi_relay *relay)
     vwi_loop_bury(relay->loop, &relay->burial, free_relay, relay);
 }
 
+bool vwi_relay_at_work(const struct vwi_relay *relay) { return relay->lease && vwi_lease_at_work(relay->lease); }
+
 static void finish(struct vwi_relay *relay, enum vwi_upstream_result result, const char *text)
 {
-    struct vwi_relay_end end = { result, text, relay->status, relay->begun, relay->bytes };
+    struct vwi_relay_end end = { result, text, relay->status, relay->begun, relay->bytes, vwi_relay_at_work(relay) };
 
     stop(relay);
     relay->events.on_end(relay->arg, &end);

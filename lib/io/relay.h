@@ -16,6 +16,7 @@ struct vwi_relay_end {
     int status;          /* the model's, 0 when it never answered */
     bool head_relayed;   /* the client has seen a head: a failure can only be a cut */
     uint64_t bytes;      /* body bytes relayed */
+    bool at_work;        /* the model may be, still: it had not ended when its connection was closed */
 };
 
 struct vwi_relay_events {
@@ -36,6 +37,7 @@ struct vwi_relay *vwi_relay_start(struct vwi_upstream *up, const struct vwi_upst
 /* Inside on_head, where the user has sent a head of events itself: the answer, which is JSON, becomes the data of one event. */
 void vwi_relay_as_event(struct vwi_relay *relay);
 uint64_t vwi_relay_bytes(const struct vwi_relay *relay); /* of the body, so far */
+bool vwi_relay_at_work(const struct vwi_relay *relay);   /* would it be left at work by a cancel or a veto? */
 /* The model owes the next byte: it has the whole request, and what it answers is read. */
 bool vwi_relay_awaits_model(const struct vwi_relay *relay);
 void vwi_relay_drained(struct vwi_relay *relay); /* forward the exchange's on_drained */

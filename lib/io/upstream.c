@@ -58,6 +58,7 @@ struct vwi_lease {
     bool upgrade, tunnel;    /* a 101 is asked for; has come */
     bool finished;           /* no more of the body will come */
     bool owed;               /* the user waits for on_writable */
+    bool left;               /* by us, while the model may have been at work */
     bool unwanted;           /* the model answered early with a refusal: the rest of the body stays here */
     struct limits limits;
     int64_t began_ms, dialed_ms, written_ms, moved_ms; /* moved: the last byte in either direction */
@@ -113,6 +114,7 @@ static void fail(struct vwi_lease *l, enum vwi_upstream_result result, const cha
     va_start(ap, fmt);
     vsnprintf(l->text, sizeof l->text, fmt, ap);
     va_end(ap);
+    l->left = vwi_lease_at_work(l);
     l->state = FAILED;
     l->result = result;
     drop_conn(l);
@@ -292,6 +294,7 @@ static void on_broken(struct vwi_lease *l, const char *text)
         return;
     }
     fail(l, VWI_UPSTREAM_RESET, "%s", text);
+    l->left = false; /* it was the model that ended it */
 }
 
 /* Keep-Alive: timeout=5 means gone after five seconds: let go of it a second earlier. */
@@ -485,6 +488,8 @@ void vwi_lease_finish(struct vwi_lease *l)
 }
 
 bool vwi_lease_complete(const struct vwi_lease *l) { return l->conn && vwi_http1_answer_complete(l->conn->answer); }
+
+bool vwi_lease_at_work(const struct vwi_lease *l) { return l->left || (l->state == TALKING && l->written); }
 
 /* ---- deadlines ---- */
 

@@ -79,6 +79,9 @@ void vwi_lease_finish(struct vwi_lease *lease); /* the body is complete */
 void vwi_lease_cancel(struct vwi_lease *lease); /* closes the connection at once; no further event. Also legal inside events */
 /* Inside on_head and on_body: nothing but on_end(OK) follows. */
 bool vwi_lease_complete(const struct vwi_lease *lease);
+/* Did the request reach the model, at least in part, and was its connection left, or is still held, before the model had ended the answer
+ * or the connection? Then it may be at work. Also to be asked inside on_end. */
+bool vwi_lease_at_work(const struct vwi_lease *lease);
 uint64_t vwi_upstream_received(const struct vwi_upstream *up); /* bytes of answers, since creation */
 /* active: connections that carry a lease, connecting ones included. */
 void vwi_upstream_counts(const struct vwi_upstream *up, unsigned *ret_active, unsigned *ret_idle);

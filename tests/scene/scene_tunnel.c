@@ -89,6 +89,24 @@ START_TEST(bytes_pass_both_ways_and_the_slot_is_held_while_they_do)
 }
 END_TEST
 
+START_TEST(a_tunnel_that_its_client_leaves_may_have_to_be_stopped_at_the_model)
+{
+    struct worker *w = start(TUNNEL(", 'cancel': {'path': '/sink'}"), "");
+    int fd = open_tunnel(w, "/m/ws");
+
+    client_close(fd);
+    sink_wait_requests(s, 2);
+    worker_wait(w, served_one, NULL);
+    fd = open_tunnel(w, "/m/ws-end"); /* the model ends this one itself */
+    client_send(fd, "x");
+    expect_bytes(fd, "bye");
+    ck_assert(client_is_closed(fd));
+    client_close(fd);
+    ck_assert_int_eq(worker_finish(w), VW_OK);
+    ck_assert_uint_eq(sink_requests(s), 3);
+}
+END_TEST
+
 START_TEST(what_the_model_says_right_behind_its_handshake_is_not_lost)
 {
     struct worker *w = start(TUNNEL(""), "");
@@ -284,6 +302,7 @@ Suite *tunnel_suite(void)
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, bytes_pass_both_ways_and_the_slot_is_held_while_they_do);
+    tcase_add_test(t, a_tunnel_that_its_client_leaves_may_have_to_be_stopped_at_the_model);
     tcase_add_test(t, what_the_model_says_right_behind_its_handshake_is_not_lost);
     tcase_add_test(t, what_the_client_sends_before_the_handshake_is_over_waits_for_it);
     tcase_add_loop_test(t, what_is_no_handshake_is_an_ordinary_request, 0, 5);

@@ -18,7 +18,7 @@ static const char *const expected[] = {
     "vastworker_capacity",            "vastworker_capacity_measured",
     "vastworker_state",               "vastworker_state_since_seconds",
     "vastworker_sessions",            "vastworker_reports_total",           "vastworker_report_seconds",
-    "vastworker_deletions_dropped_total", "vastworker_model_connections",   "vastworker_client_connections",
+    "vastworker_deletions_dropped_total", "vastworker_model_connections",   "vastworker_cancels_total", "vastworker_client_connections",
     "vastworker_bytes_total",         "vastworker_loop_turn_cpu_seconds",   "vastworker_loop_stall_seconds",
     "vastworker_plugin_seconds",
     "vastworker_plugin_fallbacks_total", "vastworker_log_matches_total",    "vastworker_log_lines_dropped_total", "vastworker_build_info",
