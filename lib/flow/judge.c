@@ -4,15 +4,14 @@
  */
 #include "flow/judge.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "core/bearer.h"
 #include "core/payload.h"
-#include "core/scan.h"
 #include "flow/respond.h"
 #include "flow/sessions.h"
+#include "flow/wait.h"
 #include "io/plugin.h"
 
 bool vwi_judge_refuse(struct vwi_request *rq, enum vwi_reason reason, const char *message)
@@ -100,30 +99,11 @@ static bool presented_key(const struct vwi_request *rq, struct vwi_span *ret)
     return vwi_bearer_token(vwi_exchange_header(rq->ex, "authorization"), ret);
 }
 
-#define PATIENCE "x-request-timeout"
-
-static bool stands_twice(const struct vwi_exchange *ex, const char *header)
-{
-    size_t i, count = vwi_exchange_header_count(ex), found = 0;
-    struct vwi_span name, value;
-
-    for (i = 0; i < count; i++) {
-        vwi_exchange_header_at(ex, i, &name, &value);
-        found += vwi_span_is_nocase(name, header);
-    }
-    return found > 1;
-}
-
-/* How long the client would wait. A slip of the pen must not become an endless wait, so it is told. */
+/* A slip of the pen must not become an endless wait, so it is told. */
 static bool read_patience(struct vwi_request *rq)
 {
-    struct vwi_span text = vwi_exchange_header(rq->ex, PATIENCE);
-
-    if (!text.p)
-        return true;
-    if (vwi_scan_number(text, &rq->patience_s) && text.p[0] != '-' && isfinite(rq->patience_s) && !stands_twice(rq->ex, PATIENCE))
-        return true;
-    return vwi_judge_refuse(rq, VWI_REASON_BAD_REQUEST, "X-Request-Timeout: not a number of seconds of at least 0; send one such as 2.5, "
+    return vwi_wait_read(rq) ||
+           vwi_judge_refuse(rq, VWI_REASON_BAD_REQUEST, "X-Request-Timeout: not a number of seconds of at least 0; send one such as 2.5, "
                                                         "once, or leave the header out.");
 }
 
@@ -135,7 +115,7 @@ bool vwi_judge_head(struct vwi_request *rq)
     struct vwi_span header, query;
     struct vwi_text answer = VWI_TEXT_INIT;
 
-    if (!rq->handler->conf->control && !read_patience(rq))
+    if (!read_patience(rq))
         return false;
     if (rq->handler->conf->auth != VWI_AUTH_VAST)
         take_plain_session(rq);

@@ -10,7 +10,6 @@
  */
 #include "flow/request.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,10 +22,9 @@
 #include "flow/judge.h"
 #include "flow/respond.h"
 #include "flow/sessions.h"
+#include "flow/wait.h"
 #include "io/plugin.h"
 #include "io/relay.h"
-
-#define LONGEST_MS 1e12 /* thirty years */
 
 static void run(struct vwi_request *rq);
 static void give_turns(struct vwi_desk *desk);
@@ -47,35 +45,13 @@ static bool reject(struct vwi_request *rq, enum vwi_reason reason, double retry_
     return false;
 }
 
-/* In the queue, until its turn: what the handler and the client both agree to. */
-static double longest_wait(const struct vwi_request *rq)
-{
-    const struct vwi_handler_conf *conf = rq->handler->conf;
-
-    return fmin(conf->has_max_queue_time ? conf->max_queue_time_s : INFINITY, rq->patience_s);
-}
-
-static double predicted_wait(const struct vwi_desk *desk, const struct vwi_ready_view *ready)
-{
-    return vwi_queue_predicted_wait(vwi_ledger_waiting_load(desk->ledger), ready->capacity_known ? ready->max_perf : 0);
-}
-
-/* Seconds until what is in flight now, but for `own`, is done: at the capacity, else at the pace so far. 0: nobody knows. */
-static double retry_after(const struct vwi_desk *desk, double own)
-{
-    struct vwi_ready_view ready = vwi_startup_view(desk->startup);
-    double per_s = ready.capacity_known ? ready.max_perf : vwi_ledger_rate(desk->ledger);
-
-    return vwi_queue_predicted_wait(vwi_ledger_waiting_load(desk->ledger) - own, per_s);
-}
-
 /* Verdicts 9 and 10. Control handlers serve in every state, to the cut: they are how clients follow work that was accepted. */
 static bool admit(struct vwi_request *rq)
 {
     struct vwi_desk *desk = rq->desk;
     const struct vwi_handler_conf *conf = rq->handler->conf;
     struct vwi_ready_view ready = vwi_startup_view(desk->startup);
-    double limit_s = longest_wait(rq);
+    double limit_s = vwi_wait_limit(rq);
 
     if (conf->control && !desk->own.cut)
         return true;
@@ -83,10 +59,8 @@ static bool admit(struct vwi_request *rq)
         return reject(rq, VWI_REASON_DRAINING, 0);
     if (!vwi_state_serves(ready.state))
         return reject(rq, VWI_REASON_NOT_READY, 0);
-    if (!isfinite(limit_s))
-        return true;
-    if (limit_s > 0 ? predicted_wait(desk, &ready) > limit_s : !vwi_queue_would_run(desk->queue, conf->lane))
-        return reject(rq, VWI_REASON_PREDICTED_WAIT, retry_after(desk, 0));
+    if (limit_s > 0 ? vwi_wait_predict(desk, &ready) > limit_s : !vwi_queue_would_run(desk->queue, conf->lane))
+        return reject(rq, VWI_REASON_PREDICTED_WAIT, vwi_wait_retry_after(desk, 0));
     return true;
 }
 
@@ -242,7 +216,7 @@ static void refuse(struct vwi_request *rq, enum vwi_reason reason, const char *m
     if (vwi_exchange_head_sent(rq->ex))
         vwi_heartbeat_fail(rq, reason, message);
     else
-        vwi_respond_refuse(rq->ex, reason, message, reason == VWI_REASON_QUEUE_TIMEOUT ? retry_after(rq->desk, rq->work.workload) : 0);
+        vwi_respond_refuse(rq->ex, reason, message, reason == VWI_REASON_QUEUE_TIMEOUT ? vwi_wait_retry_after(rq->desk, rq->work.workload) : 0);
 }
 
 static void fail(struct vwi_request *rq, enum vwi_reason reason, const char *text)
@@ -396,17 +370,14 @@ static void take_turn(struct vwi_request *rq)
 {
     struct vwi_desk *desk = rq->desk;
     const struct vwi_handler_conf *conf = rq->handler->conf;
-    double limit_s = longest_wait(rq);
     int64_t now_ms = vwi_mono_ms();
-    struct vwi_wish wish = { conf->lane, rq->priority, -1 };
+    struct vwi_wish wish = { conf->lane, rq->priority, vwi_wait_deadline(vwi_wait_limit(rq), now_ms) };
 
     if (conf->control) {
         start(rq);
         run(rq);
         return;
     }
-    if (limit_s > 0 && isfinite(limit_s)) /* 0: it was asked whether it can start now */
-        wish.deadline_ms = now_ms + (int64_t)fmin(fmax(limit_s * 1000, 1), LONGEST_MS);
     switch (vwi_queue_enter(desk->queue, &rq->ticket, &wish, now_ms)) {
     case VWI_TURN_RUN:
         start(rq);
@@ -419,7 +390,7 @@ static void take_turn(struct vwi_request *rq)
             watch_deadline(desk);
         return;
     case VWI_TURN_FULL:
-        reject(rq, VWI_REASON_QUEUE_FULL, retry_after(desk, 0));
+        reject(rq, VWI_REASON_QUEUE_FULL, vwi_wait_retry_after(desk, 0));
         return;
     case VWI_TURN_NOMEM:
         vwi_judge_refuse(rq, VWI_REASON_INTERNAL, NULL);
@@ -537,7 +508,6 @@ void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex)
     rq->id = vwi_exchange_id(ex);
     rq->handler = handler;
     rq->priority = handler->conf->priority;
-    rq->patience_s = INFINITY;
     vwi_list_init(&rq->turn);
     vwi_list_init(&rq->inside);
     vwi_list_init(&rq->node);
