@@ -27,6 +27,7 @@
 #include "flow/cut.h"
 #include "flow/describe.h"
 #include "flow/drain.h"
+#include "flow/journal.h"
 #include "flow/embedder.h"
 #include "flow/master.h"
 #include "flow/request.h"
@@ -61,6 +62,7 @@ struct vw_worker {
     struct vwi_front_conf session_conf;
     char session_address[16];
     struct vwi_drain drain;
+    struct vwi_journal_file *journal; /* NULL: none is kept */
     struct vwi_vitals vitals;
     struct vwi_embedder *embedder;
     struct vwi_master master;
@@ -625,6 +627,9 @@ vw_err vw_worker_run(vw_worker_t *worker)
     vwi_startup_start(worker->desk.startup);
     if (worker->desk.pubkey)
         vwi_pubkey_start(worker->desk.pubkey);
+    if (worker->desk.report && worker->config->ready.state_dir)
+        worker->journal = vwi_journal_file_open(worker->config->ready.state_dir, worker->config->report.worker_id, worker->desk.ledger,
+                                                &worker->log);
     if (worker->desk.report)
         vwi_report_start(worker->desk.report);
     if (worker->tls)
@@ -789,6 +794,7 @@ void vw_worker_destroy(vw_worker_t *worker)
     vwi_upstream_destroy(desk->upstream);
     vwi_handlers_destroy(desk->handlers, worker->config ? worker->config->handlers.count : 0);
     vwi_ledger_destroy(desk->ledger);
+    vwi_journal_file_close(worker->journal);
     vwi_queue_destroy(desk->queue);
     vwi_keyring_destroy(desk->keyring);
     vwi_verifier_destroy(desk->verifier);

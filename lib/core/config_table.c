@@ -238,8 +238,8 @@ static const struct vwi_config_key keys[] = {
     ROW("drainTimeout", SECONDS, "seconds", "30", FROM(0), NULL, CONFIG(drain_s),
         "Time to finish accepted requests when the worker stops."),
     RULE("stateDir", STRING, NULL, NULL, CONFIG(ready.state_dir),
-         "Directory for what is worth keeping over a restart (the benchmark's result); by default $WORKSPACE_DIR/.vastworker, "
-         "else $XDG_STATE_HOME/vastworker, else nothing is kept.", 0, NULL),
+         "Directory for what is worth keeping over a restart (the benchmark's result, requests in flight); by default "
+         "$WORKSPACE_DIR/.vastworker, else $XDG_STATE_HOME/vastworker, else nothing is kept.", 0, NULL),
     ROW("sessionPort", INTEGER, "port", NULL, RANGE(0, 65535), "WORKER_HTTP_PORT", CONFIG(session.port),
         "Port on 127.0.0.1, always plain HTTP, on which the model server can end a session; by default workerPort + 1, 0 for none."),
     ROW("maxSessions", INTEGER, "sessions", "10", RANGE(0, 1000000), NULL, CONFIG(session.max), "Most sessions at once; 0 for no limit."),

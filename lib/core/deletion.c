@@ -91,6 +91,11 @@ size_t vwi_deletions_peek(const struct vwi_deletions *ring, size_t max, struct v
     return count;
 }
 
+const struct vwi_deletion *vwi_deletions_nth(const struct vwi_deletions *ring, size_t nth)
+{
+    return nth < ring->count ? &ring->items[(ring->head + nth) % ring->cap] : NULL;
+}
+
 void vwi_deletions_drop(struct vwi_deletions *ring, uint64_t serial)
 {
     uint64_t oldest = ring->serial - ring->count + 1;

@@ -16,6 +16,7 @@ struct vwi_deletion {
     enum vwi_deletion_status status;
     bool success;
     double entered_s, started_s, completed_s; /* epoch; 0.0: never happened */
+    uint64_t ticket;                          /* of its record in the journal; 0: none */
 };
 
 struct vwi_deletions;
@@ -25,6 +26,7 @@ void vwi_deletions_destroy(struct vwi_deletions *ring);
 /* Copied. When max are there, or memory is short, the oldest is dropped and counted. */
 void vwi_deletions_add(struct vwi_deletions *ring, const struct vwi_deletion *deletion);
 size_t vwi_deletions_peek(const struct vwi_deletions *ring, size_t max, struct vwi_deletion *ret); /* oldest first */
+const struct vwi_deletion *vwi_deletions_nth(const struct vwi_deletions *ring, size_t nth); /* 0: the oldest; NULL: not so many */
 void vwi_deletions_drop(struct vwi_deletions *ring, uint64_t serial);                              /* up to and including */
 size_t vwi_deletions_count(const struct vwi_deletions *ring);
 uint64_t vwi_deletions_dropped(const struct vwi_deletions *ring); /* lost, never told */

@@ -27,6 +27,8 @@ struct vwi_ledger {
     uint64_t changes, acknowledged_changes;
     uint64_t snapshots, acknowledged_snapshot;
     struct vwi_deletions *deletions;
+    struct vwi_journal *journal; /* NULL: none is kept */
+    uint64_t recovered;
     struct vwi_stats stats;
 };
 
@@ -61,7 +63,24 @@ void vwi_ledger_destroy(struct vwi_ledger *l)
     vwi_free(l);
 }
 
+static void take_over(void *arg, const struct vwi_deletion *deletion)
+{
+    struct vwi_ledger *l = arg;
+
+    vwi_deletions_add(l->deletions, deletion);
+    l->recovered++;
+}
+
+size_t vwi_ledger_keep_journal(struct vwi_ledger *l, struct vwi_journal *j, double wall_s)
+{
+    l->journal = j;
+    return vwi_journal_recover(j, wall_s, take_over, l);
+}
+
+bool vwi_ledger_has_journal(const struct vwi_ledger *l) { return l->journal != NULL; }
+
 static bool is_listed(const struct vwi_work *work) { return work->kind == VWI_WORK_PLAIN || work->kind == VWI_WORK_SESSION; }
+static bool has_deletion(const struct vwi_work *work) { return is_listed(work) && work->has_request_idx; }
 static bool is_reported(const struct vwi_work *work) { return work->kind != VWI_WORK_CONTROL; }
 
 /* Weighing delivers finite numbers that are not negative; the bound keeps every sum finite. */
@@ -86,6 +105,8 @@ void vwi_ledger_start(struct vwi_ledger *l, struct vwi_entry *e, const struct vw
     e->in_flight = true;
     e->entered_s = wall_s;
     e->entered_us = mono_us;
+    if (l->journal && has_deletion(work))
+        e->ticket = vwi_journal_acquire(l->journal, work->request_idx, wall_s);
     vwi_list_add(&l->in_flight, &e->node);
 
     vwi_tally_add(&l->offered, e->work.workload);
@@ -110,6 +131,8 @@ void vwi_ledger_run(struct vwi_ledger *l, struct vwi_entry *e, int64_t mono_us)
         return;
     e->ran = true;
     e->started_s = wall_at(e, mono_us);
+    if (e->ticket)
+        vwi_journal_run(l->journal, e->ticket, e->started_s);
     vwi_histogram_observe(&vwi_stats_row(&l->stats, e->work.route)->queue, seconds_between(e->entered_us, mono_us));
 }
 
@@ -145,7 +168,7 @@ static void book_deletion(struct vwi_ledger *l, const struct vwi_entry *e, enum 
     };
     struct vwi_deletion d = { 0 };
 
-    if (!is_listed(&e->work) || !e->work.has_request_idx)
+    if (!has_deletion(&e->work))
         return;
     d.request_idx = e->work.request_idx;
     d.status = statuses[outcome];
@@ -153,6 +176,9 @@ static void book_deletion(struct vwi_ledger *l, const struct vwi_entry *e, enum 
     d.entered_s = e->entered_s;
     d.started_s = outcome == VWI_OUTCOME_QUEUE_TIMEOUT ? 0 : e->started_s;
     d.completed_s = outcome == VWI_OUTCOME_SERVED || outcome == VWI_OUTCOME_ERRORED ? wall_at(e, mono_us) : 0;
+    d.ticket = e->ticket;
+    if (d.ticket)
+        vwi_journal_settle(l->journal, d.ticket, &d);
     vwi_deletions_add(l->deletions, &d);
 }
 
@@ -212,7 +238,7 @@ void vwi_ledger_reject(struct vwi_ledger *l, const struct vwi_work *work, unsign
     vwi_sum_add(&l->rej_load, load);
     l->requests_received++;
     l->changes++;
-    if (!is_listed(work) || !work->has_request_idx)
+    if (!has_deletion(work))
         return;
     d.request_idx = work->request_idx;
     d.status = VWI_DELETION_REJECTED;
@@ -247,7 +273,7 @@ static vw_err copy_idxs(const struct vwi_ledger *l, long long **ret, size_t *ret
     for (node = l->in_flight.next; node != &l->in_flight; node = node->next) {
         const struct vwi_entry *e = entry_of(node);
 
-        if (is_listed(&e->work) && e->work.has_request_idx)
+        if (has_deletion(&e->work))
             idxs[n++] = e->work.request_idx;
     }
     *ret = idxs;
@@ -312,8 +338,28 @@ size_t vwi_ledger_deletions(const struct vwi_ledger *l, size_t max, struct vwi_d
     return vwi_deletions_peek(l->deletions, max, ret);
 }
 
-void vwi_ledger_deletions_drop(struct vwi_ledger *l, uint64_t serial) { vwi_deletions_drop(l->deletions, serial); }
+static void release(struct vwi_ledger *l, uint64_t up_to, bool successes, bool failures)
+{
+    const struct vwi_deletion *d;
+    size_t i;
+
+    if (!l->journal)
+        return;
+    for (i = 0; (d = vwi_deletions_nth(l->deletions, i)) && d->serial <= up_to; i++)
+        if (d->success ? successes : failures)
+            vwi_journal_release(l->journal, d->ticket);
+}
+
+void vwi_ledger_deletions_told(struct vwi_ledger *l, uint64_t serial, bool success) { release(l, serial, success, !success); }
+
+void vwi_ledger_deletions_drop(struct vwi_ledger *l, uint64_t serial)
+{
+    release(l, serial, true, true);
+    vwi_deletions_drop(l->deletions, serial);
+}
+
 size_t vwi_ledger_deletions_count(const struct vwi_ledger *l) { return vwi_deletions_count(l->deletions); }
+const struct vwi_deletion *vwi_ledger_deletion(const struct vwi_ledger *l, size_t nth) { return vwi_deletions_nth(l->deletions, nth); }
 
 struct vwi_ledger_stats vwi_ledger_stats(const struct vwi_ledger *l)
 {
@@ -331,6 +377,8 @@ struct vwi_ledger_stats vwi_ledger_stats(const struct vwi_ledger *l)
     s.rejected = l->rejected.load.hi;
     s.load = fmax(l->listed.load.hi, 0);
     s.deletions_dropped = vwi_deletions_dropped(l->deletions);
+    s.journal_dropped = l->journal ? vwi_journal_dropped(l->journal) : 0;
+    s.journal_recovered = l->recovered;
     return s;
 }
 

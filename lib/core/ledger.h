@@ -14,6 +14,7 @@
 
 #include "base/list.h"
 #include "core/deletion.h"
+#include "core/journal.h"
 #include "core/stats.h"
 #include "core/sum.h"
 
@@ -43,11 +44,17 @@ struct vwi_entry {
     bool in_flight, ran, answered;
     double entered_s, started_s; /* epoch; started 0.0 until it leaves the queue */
     int64_t entered_us;          /* monotonic */
+    uint64_t ticket;             /* of its record in the journal; 0: none */
 };
 
 /* names is copied. deletions_max bounds what waits for /delete_requests/: the oldest are dropped and counted. */
 vw_err vwi_ledger_create(const struct vwi_ledger_names *names, size_t deletions_max, struct vwi_ledger **ret, vw_error_t *why);
 void vwi_ledger_destroy(struct vwi_ledger *l); /* entries still in flight are unlinked */
+
+/* From now on what is started is recorded in j (borrowed until destroy), until its deletion was acknowledged. What j holds of an earlier
+ * process becomes deletions. Before the first request, once. Returns how many there were. */
+size_t vwi_ledger_keep_journal(struct vwi_ledger *l, struct vwi_journal *j, double wall_s);
+bool vwi_ledger_has_journal(const struct vwi_ledger *l);
 
 /* wall_s: epoch seconds; mono_us: monotonic microseconds. The wall clock is asked once, on arrival: what is reported of the rest is
  * that and the time gone by, so a clock that is set meanwhile cannot put an end before its beginning. None of these allocates in a way
@@ -92,7 +99,10 @@ bool vwi_ledger_changed(const struct vwi_ledger *l);
 size_t vwi_ledger_deletions(const struct vwi_ledger *l, size_t max, struct vwi_deletion *ret);
 /* Accepted: removes everything up to and including that serial (the last one copied), whatever overflow dropped meanwhile. */
 void vwi_ledger_deletions_drop(struct vwi_ledger *l, uint64_t serial);
+/* The same half way, in the older form: those up to serial with this success were accepted. They stay in the list, but not in the journal. */
+void vwi_ledger_deletions_told(struct vwi_ledger *l, uint64_t serial, bool success);
 size_t vwi_ledger_deletions_count(const struct vwi_ledger *l);
+const struct vwi_deletion *vwi_ledger_deletion(const struct vwi_ledger *l, size_t nth); /* 0: the oldest; NULL: not so many */
 
 /* Metrics. */
 struct vwi_ledger_stats {
@@ -103,6 +113,7 @@ struct vwi_ledger_stats {
     double received, served, errored, cancelled, queue_timeout, rejected; /* workload since the start */
     double load;                                                         /* cur_load */
     uint64_t deletions_dropped;
+    uint64_t journal_dropped, journal_recovered;
 };
 
 struct vwi_ledger_stats vwi_ledger_stats(const struct vwi_ledger *l); /* pointers live until the ledger changes */

@@ -563,6 +563,118 @@ START_TEST(ledger_balances_whatever_happens)
 }
 END_TEST
 
+/* ---- the journal ---- */
+
+#define RECORDS 8
+
+static struct vwi_journal *journal_in(uint64_t *region, size_t bytes)
+{
+    struct vwi_journal *j = NULL;
+    enum vwi_journal_found found;
+
+    ck_assert_int_eq(vwi_journal_create(region, bytes, 777, &j, &found, NULL), VW_OK);
+    return j;
+}
+
+START_TEST(ledger_records_what_will_get_a_deletion_until_it_was_told)
+{
+    static uint64_t region[8 + 8 * RECORDS];
+    struct vwi_ledger *l = make(16);
+    struct vwi_journal *j = journal_in(region, sizeof region);
+    struct vwi_entry plain = { 0 }, session = { 0 }, inside = { 0 }, control = { 0 }, nameless = { 0 };
+    struct vwi_work w = work(1, 10);
+    struct vwi_deletion told[4];
+
+    ck_assert_uint_eq(vwi_ledger_keep_journal(l, j, 50), 0);
+    start(l, &plain, 1, 10);
+    w.kind = VWI_WORK_SESSION;
+    vwi_ledger_start(l, &session, &w, 1, 1);
+    ck_assert_uint_eq(vwi_journal_count(j), 2);
+    w.kind = VWI_WORK_INSIDE;
+    vwi_ledger_start(l, &inside, &w, 1, 1);
+    w.kind = VWI_WORK_CONTROL;
+    vwi_ledger_start(l, &control, &w, 1, 1);
+    w = (struct vwi_work){ .kind = VWI_WORK_PLAIN, .workload = 10 };
+    vwi_ledger_start(l, &nameless, &w, 1, 1);
+    reject(l, 9, 10); /* its client knows already */
+    ck_assert_uint_eq(vwi_journal_count(j), 2);
+    vwi_ledger_settle(l, &plain, VWI_OUTCOME_SERVED, 2000000);
+    vwi_ledger_settle(l, &session, VWI_OUTCOME_SERVED, 2000000);
+    vwi_ledger_settle(l, &inside, VWI_OUTCOME_SERVED, 2000000);
+    vwi_ledger_settle(l, &control, VWI_OUTCOME_SERVED, 2000000);
+    vwi_ledger_settle(l, &nameless, VWI_OUTCOME_SERVED, 2000000);
+    ck_assert_uint_eq(vwi_journal_count(j), 2);
+    ck_assert_uint_eq(vwi_ledger_deletions(l, 4, told), 3);
+    vwi_ledger_deletions_drop(l, told[1].serial); /* the rejection and the first */
+    ck_assert_uint_eq(vwi_journal_count(j), 1);
+    vwi_ledger_deletions_drop(l, told[2].serial);
+    ck_assert_uint_eq(vwi_journal_count(j), 0);
+    vwi_ledger_destroy(l);
+    vwi_journal_destroy(j);
+}
+END_TEST
+
+START_TEST(ledger_tells_what_an_earlier_process_left)
+{
+    static uint64_t region[8 + 8 * RECORDS];
+    struct vwi_ledger *l = make(16);
+    struct vwi_journal *j = journal_in(region, sizeof region);
+    struct vwi_entry served = { 0 }, errored = { 0 }, queued = { 0 }, running = { 0 };
+    struct vwi_deletion told[8];
+
+    vwi_ledger_keep_journal(l, j, 50);
+    start(l, &served, 1, 10);
+    start(l, &errored, 2, 10);
+    start(l, &queued, 3, 10);
+    start(l, &running, 4, 10);
+    vwi_ledger_run(l, &served, 1500000);
+    vwi_ledger_run(l, &running, 1250000);
+    vwi_ledger_settle(l, &served, VWI_OUTCOME_SERVED, 2000000);
+    vwi_ledger_settle(l, &errored, VWI_OUTCOME_ERRORED, 2500000);
+    ck_assert_uint_eq(vwi_ledger_deletions(l, 8, told), 2);
+    vwi_ledger_deletions_told(l, told[1].serial, true); /* half of a pair: the successes */
+    ck_assert_uint_eq(vwi_journal_count(j), 3);
+    vwi_ledger_destroy(l); /* as a kill would */
+    vwi_journal_destroy(j);
+
+    l = make(16);
+    j = journal_in(region, sizeof region);
+    ck_assert_uint_eq(vwi_ledger_keep_journal(l, j, 300), 3);
+    ck_assert(vwi_ledger_has_journal(l));
+    ck_assert_uint_eq(vwi_ledger_stats(l).journal_recovered, 3);
+    ck_assert_uint_eq(vwi_ledger_deletions(l, 8, told), 3);
+    ck_assert(told[0].request_idx == 2 && told[0].status == VWI_DELETION_ERROR && told[0].completed_s == 102);
+    ck_assert(told[1].request_idx == 3 && told[1].status == VWI_DELETION_ERROR && told[1].started_s == 0 && told[1].completed_s == 300);
+    ck_assert(told[2].request_idx == 4 && told[2].started_s == 100.75 && !told[2].success);
+    expect_report(l, 0, 0, 0); /* workloads are the other process's */
+    vwi_ledger_deletions_drop(l, told[2].serial);
+    ck_assert_uint_eq(vwi_journal_count(j), 0);
+    ck_assert(vwi_ledger_balanced(l));
+    vwi_ledger_destroy(l);
+    vwi_journal_destroy(j);
+}
+END_TEST
+
+START_TEST(ledger_counts_what_the_journal_had_no_room_for)
+{
+    static uint64_t region[8 + 8 * RECORDS];
+    static struct vwi_entry e[RECORDS + 3];
+    struct vwi_ledger *l = make(16);
+    struct vwi_journal *j = journal_in(region, sizeof region);
+    size_t i;
+
+    vwi_ledger_keep_journal(l, j, 50);
+    for (i = 0; i < VWI_ARRAY_LEN(e); i++)
+        start(l, &e[i], (long long)i, 1);
+    ck_assert_uint_eq(vwi_ledger_stats(l).journal_dropped, 3);
+    for (i = 0; i < VWI_ARRAY_LEN(e); i++)
+        vwi_ledger_settle(l, &e[i], VWI_OUTCOME_SERVED, 2000000);
+    ck_assert_uint_eq(vwi_ledger_deletions_count(l), VWI_ARRAY_LEN(e)); /* told all the same, by this process */
+    vwi_ledger_destroy(l);
+    vwi_journal_destroy(j);
+}
+END_TEST
+
 START_TEST(ledger_survives_each_failed_allocation)
 {
     struct vwi_ledger *l = NULL;
@@ -616,6 +728,9 @@ Suite *ledger_suite(void)
     tcase_add_test(tc, ledger_drops_the_oldest_deletion_when_memory_is_short);
     tcase_add_test(tc, ledger_sums_do_not_drift);
     tcase_add_test(tc, ledger_balances_whatever_happens);
+    tcase_add_test(tc, ledger_records_what_will_get_a_deletion_until_it_was_told);
+    tcase_add_test(tc, ledger_tells_what_an_earlier_process_left);
+    tcase_add_test(tc, ledger_counts_what_the_journal_had_no_room_for);
     tcase_add_test(tc, ledger_survives_each_failed_allocation);
     suite_add_tcase(s, tc);
     return s;
