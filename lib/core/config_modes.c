@@ -8,9 +8,10 @@
 #include <string.h>
 
 #include "core/config_parts.h"
+#include "core/failover.h"
 
 #define PLATFORM_ADDRESS "https://run.vast.ai"
-#define MAX_ADDRESSES 16
+#define MAX_ADDRESSES VWI_FAILOVER_ADDRESSES
 
 static void strip_slashes(char *text)
 {

@@ -154,6 +154,7 @@ static void reports(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
 {
     count_for(pen, "result", "accepted", in->reports_accepted);
     count_for(pen, "result", "failed", in->reports_failed);
+    count_for(pen, "result", "refused", in->reports_refused);
 }
 
 static void report_seconds(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
@@ -165,6 +166,16 @@ static void report_seconds(struct vwi_metric_pen *pen, const struct vwi_expositi
 static void deletions_dropped(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
 {
     vwi_metric_count(pen, NULL, 0, vwi_ledger_stats(in->ledger).deletions_dropped);
+}
+
+static void journal_dropped(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
+{
+    vwi_metric_count(pen, NULL, 0, vwi_ledger_stats(in->ledger).journal_dropped);
+}
+
+static void journal_recovered(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
+{
+    vwi_metric_count(pen, NULL, 0, vwi_ledger_stats(in->ledger).journal_recovered);
 }
 
 static void model_connections(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
@@ -295,10 +306,16 @@ static const struct row {
     { P "state", VWI_METRIC_GAUGE, "state", "1 for the state the worker is in, 0 for the others.", state },
     { P "state_since_seconds", VWI_METRIC_GAUGE, "", "Unix time at which the state was entered.", state_since },
     { P "sessions", VWI_METRIC_GAUGE, "", "Sessions open now.", sessions },
-    { P "reports_total", VWI_METRIC_COUNTER, "result", "Reports to the control plane.", reports },
-    { P "report_seconds", VWI_METRIC_HISTOGRAM, "", "Time a report took, failed tries included.", report_seconds },
+    { P "reports_total", VWI_METRIC_COUNTER, "result",
+      "Calls that tell the control plane of load or of finished requests; failed is tried again soon, refused (a 4xx) after minutes.",
+      reports },
+    { P "report_seconds", VWI_METRIC_HISTOGRAM, "", "Time a report of load took, failed tries included.", report_seconds },
     { P "deletions_dropped_total", VWI_METRIC_COUNTER, "",
       "Finished requests the control plane was never told of, because too many were waiting.", deletions_dropped },
+    { P "journal_dropped_total", VWI_METRIC_COUNTER, "",
+      "Requests that a restart would not know of, because more were in flight than the journal has records.", journal_dropped },
+    { P "journal_recovered_total", VWI_METRIC_COUNTER, "",
+      "Requests of an earlier process that the journal named and that are reported as finished now.", journal_recovered },
     { P "model_connections", VWI_METRIC_GAUGE, "state", "Connections to the model server.", model_connections },
     { P "cancels_total", VWI_METRIC_COUNTER, "result",
       "Calls that ask the model server to stop what nobody waits for (a handler's cancel); dropped: too many waited for answers.", cancels },

@@ -38,7 +38,7 @@ struct vwi_exposition {
     size_t state_count, state;
     double state_since_s; /* epoch */
     uint64_t sessions;
-    uint64_t reports_accepted, reports_failed;
+    uint64_t reports_accepted, reports_failed, reports_refused;
     const struct vwi_histogram *report_seconds;
     uint64_t model_active, model_idle;
     uint64_t cancels_answered, cancels_failed, cancels_timed_out, cancels_dropped;

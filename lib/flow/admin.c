@@ -213,6 +213,7 @@ static void serve_metrics(struct vwi_admin *admin, struct vwi_exchange *ex)
 
         in.reports_accepted = report.accepted;
         in.reports_failed = report.failed;
+        in.reports_refused = report.refused;
         in.report_seconds = report.seconds;
     }
     read_process(admin, &in.process);

@@ -158,8 +158,10 @@ void vwi_drain_now(struct vwi_drain *drain)
     vwi_desk_cut(desk);
     if (drain->finishing) {
         left = vwi_ledger_deletions_count(desk->ledger);
-        if (!drain->flushed)
+        if (!drain->flushed) {
             vwi_log_warn(desk->log, "stopping at once: the last report is not waited for; %zu finished requests stay untold", left);
+            vwi_report_say_untold(desk->report);
+        }
         leave(drain);
     } else {
         finish(drain, CUT_FLUSH_LIMIT_MS);

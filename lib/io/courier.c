@@ -6,6 +6,7 @@
 
 #include <curl/curl.h>
 #include <event2/event.h>
+#include <limits.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -52,15 +53,29 @@ static void errand_free(struct vwi_errand *errand)
     vwi_free(errand);
 }
 
+static long retry_after(CURL *easy)
+{
+    curl_off_t seconds = 0;
+
+#if LIBCURL_VERSION_NUM >= 0x074200
+    if (curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &seconds) != CURLE_OK)
+        seconds = 0;
+#else
+    (void)easy;
+#endif
+    return seconds > 0 ? seconds < LONG_MAX ? (long)seconds : LONG_MAX : 0;
+}
+
 static void finish(struct vwi_errand *errand, CURLcode code)
 {
-    struct vwi_errand_reply reply = { 0, "", 0, "", 0 };
+    struct vwi_errand_reply reply = { .body = "", .text = "" };
     vwi_errand_fn fn = errand->fn;
     void *arg = errand->arg;
 
     curl_easy_getinfo(errand->easy, CURLINFO_TOTAL_TIME, &reply.seconds);
     if (code == CURLE_OK) {
         curl_easy_getinfo(errand->easy, CURLINFO_RESPONSE_CODE, &reply.status);
+        reply.retry_after_s = retry_after(errand->easy);
         if (errand->reply.p) {
             reply.body = errand->reply.p;
             reply.len = errand->reply.len;

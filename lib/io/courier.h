@@ -30,6 +30,7 @@ struct vwi_errand_reply {
     size_t len;
     const char *text; /* one clause when status is 0, e.g. "connection refused"; never the URL's query */
     double seconds;
+    long retry_after_s; /* what the answer asks for; 0: nothing */
 };
 
 /* Not called from inside vwi_courier_send(). The errand is over once this is called: drop the pointer, do not cancel it. */

@@ -63,6 +63,8 @@ struct control *control_start(void);
 uint16_t control_port(const struct control *c);
 void control_stop(struct control *c);
 void control_fail(struct control *c, int status, unsigned times); /* the next answers, any path; times 0: for ever, status 0: never */
+/* Reports and deletions whose body has this text are answered so, until the text is NULL. */
+void control_fail_on(struct control *c, const char *text, int status);
 void control_rotate_key(struct control *c);                       /* another key is served and signs from now on */
 void control_withhold_key(struct control *c, bool withhold);      /* /pubkey/ answers 503 */
 /* Waits until a report satisfies test(); returns it (new reference). */
@@ -83,6 +85,7 @@ void control_lose(struct control *c, unsigned n);      /* the next n are taken, 
 typedef void (*control_tap_fn)(void *arg, const char *path, const json_t *body, bool acknowledged);
 void control_tap(struct control *c, control_tap_fn fn, void *arg);
 unsigned control_taken(struct control *c);             /* bodies in all */
+json_t *control_refused_bodies(struct control *c);        /* what these said; new reference */
 unsigned control_keys_sent(struct control *c);         /* how often the key was handed out */
 /* Bodies taken so far on "/worker_status/" or "/delete_requests/", as they came; new reference. */
 json_t *control_bodies(struct control *c, const char *path);

@@ -21,7 +21,9 @@ struct control {
     pthread_cond_t news;
     uint16_t port;
     json_t *reports, *deletions; /* of accepted calls */
-    json_t *deletion_bodies;
+    json_t *deletion_bodies, *refused_bodies;
+    const char *fail_text; /* borrowed; NULL: none */
+    int fail_text_status;
     int fail_status;
     unsigned fail_times;
     unsigned held, refused, keys_sent;
@@ -40,8 +42,12 @@ void scene_init(void)
         abort(); /* not yet inside a test, where check could say so */
 }
 
-static bool fails_now(struct control *c, int *ret_status)
+static bool fails_now(struct control *c, const struct served *rq, int *ret_status)
 {
+    if (c->fail_text && rq->body && strstr(rq->body, c->fail_text)) {
+        *ret_status = c->fail_text_status;
+        return true;
+    }
     if (!c->fail_for_ever && !c->fail_times)
         return false;
     if (c->fail_times)
@@ -115,8 +121,10 @@ static bool on_request(void *arg, struct served *rq)
     pthread_mutex_lock(&c->lock);
     if (!is_key && c->hold && !wait_let_go(c)) {
         ok = false;
-    } else if (fails_now(c, &status)) {
+    } else if (fails_now(c, rq, &status)) {
         c->refused += !is_key;
+        if (!is_key)
+            json_array_append_new(c->refused_bodies, json_loadb(rq->body, rq->len, 0, NULL));
         pthread_cond_broadcast(&c->news);
         ok = send_answer(rq->fd, status, "application/json", "{}");
     } else if (is_key) {
@@ -138,6 +146,7 @@ struct control *control_start(void)
     c->reports = json_array();
     c->deletions = json_array();
     c->deletion_bodies = json_array();
+    c->refused_bodies = json_array();
     c->server = server_start(0, on_request, c);
     c->port = server_port(c->server);
     return c;
@@ -168,6 +177,7 @@ void control_stop(struct control *c)
     json_decref(c->reports);
     json_decref(c->deletions);
     json_decref(c->deletion_bodies);
+    json_decref(c->refused_bodies);
     pthread_cond_destroy(&c->news);
     pthread_mutex_destroy(&c->lock);
     free(c);
@@ -179,6 +189,14 @@ void control_fail(struct control *c, int status, unsigned times)
     c->fail_status = status;
     c->fail_times = times;
     c->fail_for_ever = status && !times;
+    pthread_mutex_unlock(&c->lock);
+}
+
+void control_fail_on(struct control *c, const char *text, int status)
+{
+    pthread_mutex_lock(&c->lock);
+    c->fail_text = text;
+    c->fail_text_status = status;
     pthread_mutex_unlock(&c->lock);
 }
 
@@ -298,6 +316,7 @@ void control_wait_deletions(struct control *c, unsigned n) { json_decref(wait_li
 void control_wait_held(struct control *c, unsigned n) { wait_count(c, &c->held, n, "a call to hold"); }
 void control_wait_refused(struct control *c, unsigned n) { wait_count(c, &c->refused, n, "a call to refuse"); }
 json_t *control_deletions(struct control *c) { return wait_list(c, c->deletions, 0, ""); }
+json_t *control_refused_bodies(struct control *c) { return wait_list(c, c->refused_bodies, 0, ""); }
 json_t *control_bodies(struct control *c, const char *path) { return wait_list(c, bodies(c, path), 0, ""); }
 json_t *control_wait_bodies(struct control *c, const char *path, unsigned n) { return wait_list(c, bodies(c, path), n, path); }
 

@@ -19,7 +19,7 @@ static struct vwi_loop *loop;
 static struct vwi_front *front;
 static struct vwi_courier *courier;
 static struct vwi_timer patience;
-static long got_status;
+static long got_status, got_retry_after_s;
 static char got_body[256], got_text[256];
 static unsigned ends, seen;
 static struct vwi_exchange *held;
@@ -70,6 +70,10 @@ static void on_request(void *arg, struct vwi_exchange *ex)
         vwi_exchange_reply(ex, 307, "Location: /echo\r\n", "", 0);
         return;
     }
+    if (vwi_span_is(target, "/later")) {
+        vwi_exchange_reply(ex, 503, "Retry-After: 17\r\n", "", 0);
+        return;
+    }
     vwi_text_add(&body, vwi_exchange_method(ex).p, vwi_exchange_method(ex).len);
     vwi_text_adds(&body, " ");
     vwi_text_add(&body, vwi_exchange_header(ex, "content-type").p, vwi_exchange_header(ex, "content-type").len);
@@ -90,6 +94,7 @@ static void on_reply(void *arg, const struct vwi_errand_reply *reply)
     (void)arg;
     ends++;
     got_status = reply->status;
+    got_retry_after_s = reply->retry_after_s;
     snprintf(got_body, sizeof got_body, "%s", reply->body);
     snprintf(got_text, sizeof got_text, "%s", reply->text);
     vwi_loop_stop(loop);
@@ -170,6 +175,18 @@ START_TEST(an_error_status_is_an_answer)
     fetch("/fail", "x", 10, 1000);
     vwi_loop_run(loop);
     ck_assert_int_eq(got_status, 503);
+    ck_assert_int_eq(got_retry_after_s, 0);
+}
+END_TEST
+
+START_TEST(an_answer_may_ask_for_time)
+{
+    fetch("/later", "x", 10, 0);
+    vwi_loop_run(loop);
+    ck_assert_int_eq(got_status, 503);
+#if LIBCURL_VERSION_NUM >= 0x074200
+    ck_assert_int_eq(got_retry_after_s, 17);
+#endif
 }
 END_TEST
 
@@ -262,6 +279,7 @@ Suite *courier_suite(void)
     tcase_add_test(tc, without_a_body_it_is_a_get);
     tcase_add_test(tc, a_redirect_keeps_method_and_body);
     tcase_add_test(tc, an_error_status_is_an_answer);
+    tcase_add_test(tc, an_answer_may_ask_for_time);
     tcase_add_test(tc, a_refused_connection_is_said_in_a_clause);
     tcase_add_test(tc, an_answer_beyond_the_bound_is_a_failure);
     tcase_add_test(tc, a_cancelled_errand_is_never_heard_of_and_hangs_up);
