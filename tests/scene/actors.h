@@ -176,6 +176,7 @@ char *temp_dir(void);           /* to be freed; removed at exit of the test's pr
 char *temp_file(const char *name, const char *text); /* its path, to be freed; ' for " in the text; NULL: not created */
 void append_file(const char *path, const char *text);
 uint16_t free_port(void); /* nobody listens on it now */
+bool port_is_open(uint16_t port); /* somebody listens on it */
 void nap(void);           /* 2 ms, for polling where nothing tells */
 double patience(void);    /* when to give up such polling: compare with now_s() */
 double now_s(void);

@@ -13,6 +13,16 @@
 
 #include "actors.h"
 
+bool port_is_open(uint16_t port)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool open = connect(fd, (struct sockaddr *)&at, sizeof at) == 0;
+
+    close(fd);
+    return open;
+}
+
 int client_connect(uint16_t port)
 {
     struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };

@@ -24,6 +24,8 @@ const char *const crowd_config =
     "{'route': '/late', 'targetPath': '/hold', 'timeouts': {'firstByte': 0.1}, " PARALLEL "}, "
     "{'route': '/hold', 'maxConcurrency': 2, 'maxQueueTime': null, " PARALLEL "}, "
     "{'route': '/short', 'targetPath': '/hold', 'lane': 'b', 'maxQueueTime': 0.02, " UNITS "}, "
+    "{'route': '/first', 'targetPath': '/hold', 'lane': 'b', 'priority': 1, 'maxQueueTime': 0.05, " UNITS "}, "
+    "{'route': '/stop', 'targetPath': '/hold', 'maxConcurrency': 2, 'maxQueueTime': null, 'cancel': {'path': '/ok', 'grace': 5}, " PARALLEL "}, "
     "{'route': '/now', 'targetPath': '/hold', 'lane': 'c', 'maxQueueTime': 0, " UNITS "}, "
     "{'route': '/mirror', 'allowParallelRequests': true, 'workloadCalculator': {'bytes': 100}}, "
     "{'route': '/tunnel', 'methods': ['GET'], 'upgrade': ['websocket'], 'allowParallelRequests': true, 'workloadCalculator': 7}, "
@@ -51,36 +53,40 @@ static const struct kind {
     bool dies;    /* the model breaks off: an answer that looks whole is an error all the same */
     bool endless; /* only the client can end it */
     bool unbooked;
+    bool hasty; /* with a limit of its own on waiting */
 } kinds[] = {
-    { "/ok", NULL, ENVELOPE, 20, false, false, false },
-    { "/ok", NULL, HEADER, 8, false, false, false },
-    { "/hold", NULL, ENVELOPE, 20, false, false, false },
-    { "/short", NULL, ENVELOPE, 20, false, false, false },
-    { "/short", NULL, HEADER, 5, false, false, false },
-    { "/now", NULL, ENVELOPE, 12, false, false, false },
-    { "/stream/3", NULL, ENVELOPE, 10, false, false, false },
-    { "/status/404", NULL, ENVELOPE, 5, false, false, false },
-    { "/status/500", NULL, ENVELOPE, 5, false, false, false },
-    { "/vanish", NULL, ENVELOPE, 5, true, false, false },
-    { "/reset", NULL, ENVELOPE, 4, true, false, false },
-    { "/cut", NULL, ENVELOPE, 4, true, false, false },
-    { "/cut-stream", NULL, ENVELOPE, 4, true, false, false },
-    { "/text", NULL, ENVELOPE, 4, false, false, false },
-    { "/late", NULL, ENVELOPE, 9, false, false, false },
-    { "/flood", NULL, ENVELOPE, 2, false, true, false },
-    { "/mirror", NULL, UPLOAD, 6, false, false, false },
-    { "/tunnel", NULL, TUNNEL, 6, false, true, false },
-    { "/key", NULL, BEARER, 5, false, false, false },
-    { "/anybody", NULL, OPEN, 4, false, false, false },
-    { "/session/create", NULL, CREATE, 8, false, false, false },
-    { "/ok", NULL, INSIDE, 8, false, false, false },
-    { "/hold", NULL, INSIDE, 5, false, false, false },
-    { "/stream/3", NULL, INSIDE, 3, false, false, false },
-    { "/session/end", NULL, END, 4, false, false, true },
-    { "/job", "{}", RAW, 5, false, false, true },
-    { "/nowhere", "{}", RAW, 3, false, false, true },
-    { "/ok", "{", RAW, 3, false, false, true },
-    { "/ok", "{\"payload\": {}}", RAW, 3, false, false, true },
+    { "/ok", NULL, ENVELOPE, 20, false, false, false, false },
+    { "/ok", NULL, HEADER, 8, false, false, false, false },
+    { "/hold", NULL, ENVELOPE, 20, false, false, false, false },
+    { "/short", NULL, ENVELOPE, 20, false, false, false, false },
+    { "/short", NULL, HEADER, 5, false, false, false, false },
+    { "/first", NULL, ENVELOPE, 8, false, false, false, false },
+    { "/hold", NULL, ENVELOPE, 6, false, false, false, true },
+    { "/stop", NULL, ENVELOPE, 12, false, false, false, false },
+    { "/now", NULL, ENVELOPE, 12, false, false, false, false },
+    { "/stream/3", NULL, ENVELOPE, 10, false, false, false, false },
+    { "/status/404", NULL, ENVELOPE, 5, false, false, false, false },
+    { "/status/500", NULL, ENVELOPE, 5, false, false, false, false },
+    { "/vanish", NULL, ENVELOPE, 5, true, false, false, false },
+    { "/reset", NULL, ENVELOPE, 4, true, false, false, false },
+    { "/cut", NULL, ENVELOPE, 4, true, false, false, false },
+    { "/cut-stream", NULL, ENVELOPE, 4, true, false, false, false },
+    { "/text", NULL, ENVELOPE, 4, false, false, false, false },
+    { "/late", NULL, ENVELOPE, 9, false, false, false, false },
+    { "/flood", NULL, ENVELOPE, 2, false, true, false, false },
+    { "/mirror", NULL, UPLOAD, 6, false, false, false, false },
+    { "/tunnel", NULL, TUNNEL, 6, false, true, false, false },
+    { "/key", NULL, BEARER, 5, false, false, false, false },
+    { "/anybody", NULL, OPEN, 4, false, false, false, false },
+    { "/session/create", NULL, CREATE, 8, false, false, false, false },
+    { "/ok", NULL, INSIDE, 8, false, false, false, false },
+    { "/hold", NULL, INSIDE, 5, false, false, false, false },
+    { "/stream/3", NULL, INSIDE, 3, false, false, false, false },
+    { "/session/end", NULL, END, 4, false, false, true, false },
+    { "/job", "{}", RAW, 5, false, false, true, false },
+    { "/nowhere", "{}", RAW, 3, false, false, true, false },
+    { "/ok", "{", RAW, 3, false, false, true, false },
+    { "/ok", "{\"payload\": {}}", RAW, 3, false, false, true, false },
 };
 #define KINDS (sizeof kinds / sizeof kinds[0])
 
@@ -302,8 +308,9 @@ static void ask(struct crowd *crowd, unsigned char which, double units)
     char *body = body_of(crowd, kind, idx, units), *headers = headers_of(crowd, kind, idx), *text = NULL;
     bool tunnel = kind->form == TUNNEL;
 
-    ck_assert_int_gt(asprintf(&text, "%s %s HTTP/1.1\r\nHost: w\r\nConnection: %s\r\nContent-Length: %zu\r\n%s\r\n%s",
-                              tunnel ? "GET" : "POST", kind->path, tunnel ? "upgrade" : "close", strlen(body), headers, body), 0);
+    ck_assert_int_gt(asprintf(&text, "%s %s HTTP/1.1\r\nHost: w\r\nConnection: %s\r\nContent-Length: %zu\r\n%s%s\r\n%s",
+                              tunnel ? "GET" : "POST", kind->path, tunnel ? "upgrade" : "close", strlen(body), headers,
+                              kind->hasty ? "X-Request-Timeout: 0.03\r\n" : "", body), 0);
     crowd->deeds[idx] = (struct deed){ .units = units, .kind = which, .told = (kind->form <= TUNNEL || kind->form == CREATE) && !kind->unbooked };
     *client = (struct client){ .fd = client_connect(crowd->setup.port), .deed = idx };
     client_send(client->fd, text);

@@ -161,29 +161,56 @@ static void close_stage(void)
     ck_assert_uint_eq(open_descriptors(), descriptors);
 }
 
-static void enter_worker(void)
+/* With a journal. more: keys that come first. */
+static char *config_with(const char *more)
 {
-    worker_setenv("VASTWORKER_BEARER_KEYS", CROWD_KEY);
-    w = worker_start_ready(m, c, crowd_config);
-    port = worker_port(w);
+    char *dir = temp_dir(), *text = NULL;
+
+    ck_assert_int_gt(asprintf(&text, "{%s'stateDir': '%s', %s", more, dir, crowd_config + 1), 0);
+    free(dir);
+    return text;
 }
 
-/* As a program of its own, so that what it holds can be told from what the test does. */
+static void enter_worker(void)
+{
+    char *config = config_with("");
+
+    worker_setenv("VASTWORKER_BEARER_KEYS", CROWD_KEY);
+    w = worker_start_ready(m, c, config);
+    port = worker_port(w);
+    free(config);
+}
+
+static void wait_served(void)
+{
+    struct answer a = { .status = 0 };
+
+    do {
+        answer_fini(&a);
+        nap();
+        if (port_is_open(port))
+            a = client_call(port, "GET", "/health", "Connection: close\r\n", NULL);
+    } while (a.status != 200);
+    answer_fini(&a);
+}
+
+/* As a program of its own, so that what it holds can be told from what the test does; it says little, since that is kept here. */
 static struct program *enter_program(void)
 {
-    char *config, *text = NULL, model_url[64], report[64];
+    char *config, *text, more[100], model_url[64], report[64];
     struct program *p;
 
-    ck_assert_int_gt(asprintf(&text, "{'workerPort': 0, 'advertisedUrl': '" URL "', %s", crowd_config + 1), 0);
+    port = free_port();
+    snprintf(more, sizeof more, "'workerPort': %u, 'advertisedUrl': '" URL "', ", port);
+    text = config_with(more);
     config = temp_file("crowd.json", text);
-    free(text);
     snprintf(model_url, sizeof model_url, "MODEL_SERVER_URL=http://127.0.0.1:%u", model_port(m));
     snprintf(report, sizeof report, "REPORT_ADDR=http://127.0.0.1:%u", control_port(c));
-    p = program_start((const char *const[]){ RUN, "--config", config, NULL },
+    p = program_start((const char *const[]){ RUN, "--config", config, "--log-level=error", NULL },
                       (const char *const[]){ "CONTAINER_ID=777", "MASTER_TOKEN=mtoken-secret", "USE_SSL=false",
                                              "VASTWORKER_BEARER_KEYS=" CROWD_KEY, model_url, report, NULL });
-    port = program_port(p, "listening on port ");
-    program_wait_said(p, "ready");
+    wait_served();
+    free(text);
     free(config);
     return p;
 }
