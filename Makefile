@@ -46,6 +46,7 @@ STATIC    := $(B)/libvastworker.a
 SHARED    := $(B)/libvastworker.so.$(VERSION)
 PLUGINS   := $(foreach d,$(wildcard plugins/*/),$(B)/plugins/$(notdir $(patsubst %/,%,$(d))).so)
 TEST_PLUGINS := $(patsubst tests/plugins/%.c,$(B)/tests/plugins/%.so,$(wildcard tests/plugins/*.c))
+TEST_NVML := $(B)/tests/nvml/fake_nvml.so $(B)/tests/nvml/old_nvml.so
 RUN_OBJS  := $(patsubst %.c,$(B)/%.o,$(wildcard tools/vastworker-run.c tools/cli.c))
 SIM_OBJS  := $(patsubst %.c,$(B)/%.o,$(wildcard tools/vastworker-sim.c tools/sim_*.c))
 UNIT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/*.c))
@@ -60,7 +61,7 @@ TESTS     := $(B)/tests/unit/unit $(if $(SCENE_OBJS),$(B)/tests/scene/scene)
 .PHONY: all tests check soak demo bench asan tsan fuzz install uninstall dist format help clean docs deps testdeps bench-tools force
 .DELETE_ON_ERROR:
 all: deps $(STATIC) $(B)/libvastworker.so $(PLUGINS) $(TOOLS)
-tests: testdeps all $(TESTS) $(TEST_PLUGINS) $(REPLAYS) $(EXAMPLES)
+tests: testdeps all $(TESTS) $(TEST_PLUGINS) $(TEST_NVML) $(REPLAYS) $(EXAMPLES)
 
 # Every object waits for these (order only: nothing is built again because of them), so the remedy is the only thing said.
 deps:
@@ -115,6 +116,13 @@ $(B)/plugins/%.so: $$(wildcard plugins/%/*.c) include/vastworker/plugin.h | deps
 $(B)/tests/plugins/%.so: tests/plugins/%.c include/vastworker/plugin.h | deps
 	@mkdir -p $(@D)
 	$(CC) $(BASE_FLAGS) -shared -Wl,--as-needed -o $@ $< -lm
+
+# Stand-ins for NVIDIA's library: of today, and of a driver that lacks most of it.
+$(B)/tests/nvml/fake_nvml.so: OLD :=
+$(B)/tests/nvml/old_nvml.so: OLD := -DOLD_DRIVER
+$(TEST_NVML): tests/nvml/fake_nvml.c tests/nvml/fake_nvml.h | deps
+	@mkdir -p $(@D)
+	$(CC) $(BASE_FLAGS) $(OLD) -shared -o $@ $<
 
 $(B)/tests/%.o: tests/%.c | testdeps
 	@mkdir -p $(@D)
