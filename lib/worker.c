@@ -32,6 +32,7 @@
 #include "flow/master.h"
 #include "flow/request.h"
 #include "flow/respond.h"
+#include "flow/sentinel.h"
 #include "flow/sessions.h"
 #include "flow/settings.h"
 #include "flow/vitals.h"
@@ -408,6 +409,15 @@ static vw_err build_startup(struct vw_worker *worker, struct vwi_settings *setti
     return vwi_startup_create(&setup, &events, worker, &worker->desk.startup, why);
 }
 
+static vw_err build_sentinel(struct vw_worker *worker, vw_error_t *why)
+{
+    struct vwi_desk *desk = &worker->desk;
+
+    if (!worker->config->gpu.enabled)
+        return VW_OK;
+    return vwi_sentinel_create(worker->loop, &worker->config->gpu, desk->startup, &worker->log, &desk->sentinel, why);
+}
+
 static vw_err build_reports(struct vw_worker *worker, vw_error_t *why)
 {
     static const struct vwi_report_events report_events = { on_report_facts };
@@ -517,6 +527,8 @@ static vw_err build(struct vw_worker *worker, struct vwi_settings *settings, vw_
         err = build_core(worker, why);
     if (err == VW_OK)
         err = build_startup(worker, settings, why);
+    if (err == VW_OK)
+        err = build_sentinel(worker, why);
     if (err == VW_OK)
         err = build_reports(worker, why);
     if (err == VW_OK)
@@ -637,6 +649,7 @@ vw_err vw_worker_run(vw_worker_t *worker)
     if (worker->certificate)
         vwi_certificate_start(worker->certificate);
     vwi_vitals_start(&worker->vitals);
+    vwi_sentinel_start(worker->desk.sentinel);
     on_publish(worker);
     vwi_log_hold(&worker->log, true);
     err = vwi_loop_run(worker->loop);
@@ -789,6 +802,7 @@ void vw_worker_destroy(vw_worker_t *worker)
     vwi_certificate_destroy(worker->certificate);
     vwi_tls_destroy(worker->tls);
     vwi_courier_destroy(worker->courier);
+    vwi_sentinel_destroy(desk->sentinel);
     vwi_startup_destroy(desk->startup);
     vwi_admin_destroy(desk->admin);
     vwi_upstream_destroy(desk->upstream);

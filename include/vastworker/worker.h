@@ -56,7 +56,8 @@ VW_API VW_MUST_USE vw_err vw_worker_create(const vw_worker_options_t *options, v
 /*
  * Serve until vw_worker_stop(), or until a drain is over.
  *
- * Thread     the caller's becomes the loop thread. One call per worker.
+ * Thread     the caller's becomes the loop thread. One call per worker. Where there is NVIDIA's driver library, GPUs are looked at on a
+ *            thread beside it, unless gpu.enabled is false (docs/gpu.md).
  * Errors     VW_E_STATE  it runs already, or has run
  *            VW_E_IO     the event loop failed
  * Since      0.1

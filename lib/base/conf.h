@@ -155,4 +155,13 @@ struct vwi_ready_conf {
     char *state_dir;   /* may be NULL */
 };
 
+#define VWI_NVML_LIBRARY "libnvidia-ml.so.1"
+
+/* Watching the GPUs. */
+struct vwi_gpu_conf {
+    bool enabled;
+    double interval_s;
+    char *library_path; /* of NVML; a name without '/' is looked for by the loader */
+};
+
 #endif

@@ -24,6 +24,7 @@ struct vwi_config {
     struct vwi_report_conf report;
     struct vwi_session_conf session;
     struct vwi_ready_conf ready;
+    struct vwi_gpu_conf gpu;
     struct vwi_strings plugin_path; /* in search order */
     double drain_s;
     char *update_file; /* what POST /pyworker/update creates */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/vwi.h"
+#include "core/exposition_gpu.h"
 #include "core/metric.h"
 
 #define P "vastworker_"
@@ -328,6 +329,19 @@ static const struct row {
       "Requests booked with workload 100 because weighing them failed.", plugin_fallbacks },
     { P "log_matches_total", VWI_METRIC_COUNTER, "kind", "Lines of the model's log that matched a pattern.", log_matches },
     { P "log_lines_dropped_total", VWI_METRIC_COUNTER, "", "Lines of the worker's own log that nobody read in time.", log_lines_dropped },
+    { P "nvml_up", VWI_METRIC_GAUGE, "", "1 while NVIDIA's library answers, 0 while it cannot be used or hangs; none without it.",
+      vwi_exposition_nvml_up },
+    { P "gpu_up", VWI_METRIC_GAUGE, "gpu", "1 while the GPU answers, 0 while it is lost, fails or nothing can be asked.", vwi_exposition_gpu_up },
+    { P "gpu_info", VWI_METRIC_GAUGE, "gpu, name, uuid", "Always 1.", vwi_exposition_gpu_info },
+    { P "gpu_memory_bytes", VWI_METRIC_GAUGE, "gpu, kind", "Memory of the GPU, used and total.", vwi_exposition_gpu_memory },
+    { P "gpu_utilization_ratio", VWI_METRIC_GAUGE, "gpu", "Part of the time in which it computed, 0 to 1.", vwi_exposition_gpu_utilization },
+    { P "gpu_temperature_celsius", VWI_METRIC_GAUGE, "gpu", "Temperature of the GPU.", vwi_exposition_gpu_temperature },
+    { P "gpu_throttled", VWI_METRIC_GAUGE, "gpu, reason", "1 for each reason that lowers its clocks now, 0 for the others.",
+      vwi_exposition_gpu_throttled },
+    { P "gpu_ecc_errors_total", VWI_METRIC_COUNTER, "gpu, kind", "Memory errors since the driver was loaded, corrected and uncorrected.",
+      vwi_exposition_gpu_ecc },
+    { P "gpu_xid_total", VWI_METRIC_COUNTER, "gpu, xid", "Errors that the driver told of, by number; the first sixteen kinds of a GPU, then other.",
+      vwi_exposition_gpu_xid },
     { P "build_info", VWI_METRIC_GAUGE, "version", "Always 1.", build_info },
     { "process_cpu_seconds_total", VWI_METRIC_COUNTER, "", "CPU time of the process, user and kernel.", cpu_seconds },
     { "process_resident_memory_bytes", VWI_METRIC_GAUGE, "", "Resident memory of the process.", resident_bytes },

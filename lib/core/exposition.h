@@ -12,6 +12,7 @@
 #include <vastworker/err.h>
 
 #include "base/text.h"
+#include "core/gpu.h"
 #include "core/histogram.h"
 #include "core/ledger.h"
 #include "core/queue.h"
@@ -50,6 +51,7 @@ struct vwi_exposition {
     uint64_t plugin_fallbacks;
     uint64_t log_loads, log_errors, log_infos;
     uint64_t log_lines_dropped; /* of our own */
+    const struct vwi_gpus *gpus;
     struct vwi_process_figures process;
 };
 

@@ -10,7 +10,7 @@
 
 #include "base/vwi.h"
 
-enum fault { FAULT_NONE, FAULT_LOG, FAULT_PROBE, FAULT_BENCH, FAULT_KEY, FAULT_LOAD, FAULT_HUNG, FAULT_OTHER };
+enum fault { FAULT_NONE, FAULT_LOG, FAULT_PROBE, FAULT_BENCH, FAULT_KEY, FAULT_LOAD, FAULT_HUNG, FAULT_GPU_LOST, FAULT_GPU_BROKEN, FAULT_OTHER };
 
 /* What looks bad and is not judged yet. */
 enum charge { CHARGE_NONE, CHARGE_LOG, CHARGE_SILENCE };
@@ -131,6 +131,23 @@ static unsigned fail(struct vwi_ready *r, enum fault fault, const char *text)
     return VWI_READY_CHANGED;
 }
 
+/* A GPU's fault is the cause of whatever else was seen to fail. */
+static unsigned blame_gpu(struct vwi_ready *r, enum fault fault, const char *text)
+{
+    bool again = r->fault == (int)fault;
+
+    if (r->fault == FAULT_GPU_LOST && (!again || strcmp(r->error, text) == 0))
+        return 0;
+    r->good = r->bad = 0;
+    r->fell = false;
+    if (again && fault == FAULT_GPU_BROKEN)
+        return 0; /* the first one's text stays */
+    r->fault = FAULT_NONE;
+    if (fault == FAULT_GPU_LOST)
+        r->log = r->health = false; /* no process survives the loss of its GPU */
+    return fail(r, fault, text);
+}
+
 static void clear(struct vwi_ready *r)
 {
     r->fault = FAULT_NONE;
@@ -178,11 +195,28 @@ static void on_progress(struct vwi_ready *r, double now_s)
 static unsigned on_loaded(struct vwi_ready *r)
 {
     r->log = true;
-    if (r->fault != FAULT_NONE && r->fault != FAULT_KEY && r->fault != FAULT_LOAD && !r->needs.sticky) {
+    if (r->fault != FAULT_NONE && r->fault != FAULT_KEY && r->fault != FAULT_LOAD && r->fault != FAULT_GPU_LOST && !r->needs.sticky) {
         clear(r);          /* the model was loaded again: gather the rest anew */
         r->health = false;
     }
     return probed(r) && !r->health ? VWI_READY_PROBE_NOW : 0;
+}
+
+/* What good probes end. */
+static bool is_forgivable(const struct vwi_ready *r)
+{
+    switch (r->fault) {
+    case FAULT_NONE:
+    case FAULT_KEY:
+    case FAULT_LOAD:
+    case FAULT_HUNG:
+    case FAULT_GPU_LOST:
+        return false;
+    case FAULT_GPU_BROKEN:
+        return !r->needs.sticky && r->fell;
+    default:
+        return !r->needs.sticky;
+    }
 }
 
 static void on_good(struct vwi_ready *r, double now_s)
@@ -196,7 +230,7 @@ static void on_good(struct vwi_ready *r, double now_s)
     if (r->charge == CHARGE_LOG)
         drop_charge(r, now_s);
     r->suspect = r->charge != CHARGE_NONE && rows[r->state].serves; /* a model that answers its health path may hang all the same */
-    if (!r->needs.sticky && r->fault != FAULT_NONE && r->fault != FAULT_KEY && r->fault != FAULT_LOAD && r->fault != FAULT_HUNG)
+    if (is_forgivable(r))
         clear(r);
 }
 
@@ -225,6 +259,7 @@ static unsigned on_bad(struct vwi_ready *r, const char *text)
     if (r->bad < VWI_READY_FALL)
         return 0;
     r->health = false;
+    r->fell = true;
     return rows[r->state].serves ? fail(r, FAULT_PROBE, text) : 0;
 }
 
@@ -309,6 +344,14 @@ static unsigned note(struct vwi_ready *r, enum vwi_ready_event event, const char
         return 0;
     case VWI_READY_LIVE:
         return on_live(r, score);
+    case VWI_READY_GPU_LOST:
+        return blame_gpu(r, FAULT_GPU_LOST, text);
+    case VWI_READY_GPU_BACK:
+        if (r->fault == FAULT_GPU_LOST)
+            clear(r);
+        return VWI_READY_PROBE_NOW;
+    case VWI_READY_GPU_BROKEN:
+        return blame_gpu(r, FAULT_GPU_BROKEN, text);
     case VWI_READY_FAILED:
         r->log = r->health = false; /* whatever comes next has to load again */
         return fail(r, FAULT_OTHER, text);

@@ -57,6 +57,9 @@ enum vwi_ready_event {
     VWI_READY_HUNG,         /* text: it went on; an error */
     VWI_READY_PROGRESS,     /* it answers again, or nothing waits for it any more */
     VWI_READY_LIVE,         /* score: the capacity that traffic shows; 0: go by the benchmark */
+    VWI_READY_GPU_LOST,     /* text: an error that only GPU_BACK ends, and what was loaded has to load again */
+    VWI_READY_GPU_BACK,
+    VWI_READY_GPU_BROKEN,   /* text: an error until the model is loaded again, or was down and is healthy again */
     VWI_READY_FAILED,       /* text: child exit, embedder, start-up */
     VWI_READY_DRAIN,
     VWI_READY_EVENTS
@@ -76,6 +79,7 @@ struct vwi_ready {
     double score, live;
     double cleared_s;   /* when the last charge was dropped; 0: never */
     bool listening, log, health, key, certificate, measuring, suspect;
+    bool fell;          /* since a GPU broke the model was down: good probes are of another process then */
     bool hasty;         /* the charge is judged at once, not at leisure: there was none just before */
     unsigned good, bad; /* probes in a row */
     int charge;         /* enum charge of ready.c; 0: none */

@@ -20,6 +20,7 @@
 #include "flow/master.h"
 #include "flow/request.h"
 #include "flow/respond.h"
+#include "flow/sentinel.h"
 #include "flow/sessions.h"
 #include "io/front.h"
 
@@ -90,8 +91,11 @@ static void serve_health(struct vwi_admin *admin, struct vwi_exchange *ex)
     vwi_text_addf(&body, ", \"in_flight\": %zu, \"queued\": %zu, \"sessions\": %zu", vwi_ledger_in_flight(desk->ledger),
                   vwi_queue_waiting(desk->queue), vwi_sessions_open(desk->sessions));
     vwi_text_addf(&body, ", \"load\": %.10g, \"max_perf\": %.10g, \"measured\": %.10g", stats.load, ready.max_perf, ready.measured);
-    vwi_text_addf(&body, ", \"model\": {\"connections_active\": %u, \"connections_idle\": %u, \"loadtime_s\": %.3f}}\n", active, idle,
+    vwi_text_addf(&body, ", \"model\": {\"connections_active\": %u, \"connections_idle\": %u, \"loadtime_s\": %.3f}", active, idle,
                   ready.loadtime_s);
+    if (desk->sentinel)
+        vwi_gpus_add_health(vwi_sentinel_gpus(desk->sentinel), &body);
+    vwi_text_adds(&body, "}\n");
     reply_text(ex, vwi_state_serves(ready.state) ? 200 : 503, "application/json; charset=utf-8", &body);
 }
 
@@ -204,6 +208,7 @@ static void serve_metrics(struct vwi_admin *admin, struct vwi_exchange *ex)
     in.bytes_out = front.bytes_out;
     in.loop_turn_cpu = &admin->turns;
     in.loop_stall_s = vwi_peak_highest(&admin->stall, vwi_mono_us());
+    in.gpus = vwi_sentinel_gpus(desk->sentinel);
     in.log_loads = vwi_startup_matches(desk->startup, VWI_PATTERN_LOAD);
     in.log_errors = vwi_startup_matches(desk->startup, VWI_PATTERN_ERROR);
     in.log_infos = vwi_startup_matches(desk->startup, VWI_PATTERN_INFO);

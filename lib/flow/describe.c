@@ -56,5 +56,7 @@ void vwi_describe(const struct vwi_config *config, const struct vwi_handler *han
                       config->ready.on_load.count, config->ready.on_error.count, config->ready.on_info.count);
     if (config->ready.health_path)
         vwi_text_addf(out, "probes the model at %s\n", config->ready.health_path);
+    if (config->gpu.enabled)
+        vwi_text_addf(out, "looks at the GPUs every %g s through %s, where that is\n", config->gpu.interval_s, config->gpu.library_path);
     vwi_text_adds(out, "the configuration is good\n");
 }

@@ -45,6 +45,7 @@ struct vwi_desk {
     struct vwi_ledger *ledger;
     struct vwi_upstream *upstream;
     struct vwi_startup *startup;
+    struct vwi_sentinel *sentinel; /* NULL: GPUs are not watched */
     struct vwi_report *report; /* NULL: nobody to report to */
     struct vwi_pubkey *pubkey; /* NULL: nowhere to fetch a key from */
     struct vwi_admin *admin;

@@ -320,6 +320,9 @@ void vwi_startup_capacity(struct vwi_startup *s, double max_perf) { feed(s, VWI_
 void vwi_startup_unloaded(struct vwi_startup *s) { feed(s, VWI_READY_UNLOADED, NULL, 0); }
 void vwi_startup_progress(struct vwi_startup *s) { feed(s, VWI_READY_PROGRESS, NULL, 0); }
 void vwi_startup_live(struct vwi_startup *s, double max_perf) { feed(s, VWI_READY_LIVE, NULL, max_perf); }
+void vwi_startup_gpu_lost(struct vwi_startup *s, const char *text) { feed(s, VWI_READY_GPU_LOST, text, 0); }
+void vwi_startup_gpu_back(struct vwi_startup *s) { feed(s, VWI_READY_GPU_BACK, NULL, 0); }
+void vwi_startup_gpu_broken(struct vwi_startup *s, const char *text) { feed(s, VWI_READY_GPU_BROKEN, text, 0); }
 
 void vwi_startup_silence(struct vwi_startup *s, bool hung, const char *text)
 {

@@ -54,6 +54,9 @@ void vwi_startup_unloaded(struct vwi_startup *s);                               
 void vwi_startup_silence(struct vwi_startup *s, bool hung, const char *text);     /* core/pulse */
 void vwi_startup_progress(struct vwi_startup *s);
 void vwi_startup_live(struct vwi_startup *s, double max_perf);                    /* core/capacity */
+void vwi_startup_gpu_lost(struct vwi_startup *s, const char *text);               /* core/gpu */
+void vwi_startup_gpu_back(struct vwi_startup *s);                                 /* none is lost any more */
+void vwi_startup_gpu_broken(struct vwi_startup *s, const char *text);
 void vwi_startup_drain(struct vwi_startup *s);                                    /* final; stops probing and measuring */
 
 struct vwi_ready_view vwi_startup_view(const struct vwi_startup *s);              /* texts valid until the next change */

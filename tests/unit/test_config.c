@@ -515,6 +515,7 @@ START_TEST(table_has_every_key_and_each_default_is_a_value)
         "publicKeyFile",
         "bearerKeysFile",
         "tls",
+        "gpu",
         "limits",
         "timeouts",
         "report",

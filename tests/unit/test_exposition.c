@@ -22,7 +22,11 @@ static const char *const expected[] = {
     "vastworker_model_connections",   "vastworker_cancels_total", "vastworker_client_connections",
     "vastworker_bytes_total",         "vastworker_loop_turn_cpu_seconds",   "vastworker_loop_stall_seconds",
     "vastworker_plugin_seconds",
-    "vastworker_plugin_fallbacks_total", "vastworker_log_matches_total",    "vastworker_log_lines_dropped_total", "vastworker_build_info",
+    "vastworker_plugin_fallbacks_total", "vastworker_log_matches_total",    "vastworker_log_lines_dropped_total",
+    "vastworker_nvml_up",             "vastworker_gpu_up",                  "vastworker_gpu_info",
+    "vastworker_gpu_memory_bytes",    "vastworker_gpu_utilization_ratio",   "vastworker_gpu_temperature_celsius",
+    "vastworker_gpu_throttled",       "vastworker_gpu_ecc_errors_total",    "vastworker_gpu_xid_total",
+    "vastworker_build_info",
     "process_cpu_seconds_total",      "process_resident_memory_bytes",      "process_open_fds",
     "process_max_fds",                "process_start_time_seconds",
 };
@@ -33,6 +37,15 @@ static const char *const routes[] = { "/v1/a", "/v1/a", "/q\"\\" };
 static const char *const reasons[] = { "no_route", "queue_full" };
 static const char *const states[] = { "starting", "ready", "error" };
 static const struct vwi_plugin_figures plugins[] = { { "embeddings", 0.5, 2 }, { "rerank", 1, 1 }, { "embeddings", 0.25, 1 } };
+
+/* One that tells all, one that is lost. */
+static const struct vwi_gpus gpus = {
+    .there = true, .count = 2, .strays = 7,
+    .items = { { .now = { .index = 0, .name = "NVIDIA \"H100\"", .uuid = "GPU-a", .has = 63, .memory_used = 5, .memory_total = 85899345920,
+                          .utilization = 0.75, .temperature_c = 61, .throttle = VWI_GPU_SW_POWER_CAP, .corrected = 3, .uncorrected = 1 },
+                 .kind_count = 2, .kinds = { { 43, 2 }, { 79, 1 } }, .other_xids = 4 },
+               { .now = { .index = 1, .name = "NVIDIA H100", .uuid = "GPU-b", .answer = VWI_GPU_LOST }, .lost = true } },
+};
 
 struct fixture {
     struct vwi_ledger *ledger;
@@ -79,7 +92,8 @@ static void set_up(struct fixture *f)
                                      .loop_turn_cpu = &f->turn,
                                      .loop_stall_s = 0.25,
                                      .plugins = plugins,
-                                     .plugin_count = VWI_ARRAY_LEN(plugins) };
+                                     .plugin_count = VWI_ARRAY_LEN(plugins),
+                                     .gpus = &gpus };
 }
 
 static void tear_down(struct fixture *f)
@@ -132,6 +146,22 @@ START_TEST(exposition_text_says_what_happened)
         "vastworker_loop_stall_seconds 0.25",
         "vastworker_plugin_seconds_sum{plugin=\"embeddings\"} 0.75",
         "vastworker_plugin_seconds_count{plugin=\"embeddings\"} 3",
+        "vastworker_nvml_up 1",
+        "vastworker_gpu_up{gpu=\"0\"} 1",
+        "vastworker_gpu_up{gpu=\"1\"} 0",
+        "vastworker_gpu_info{gpu=\"0\",name=\"NVIDIA \\\"H100\\\"\",uuid=\"GPU-a\"} 1",
+        "vastworker_gpu_memory_bytes{gpu=\"0\",kind=\"used\"} 5",
+        "vastworker_gpu_memory_bytes{gpu=\"0\",kind=\"total\"} 85899345920",
+        "vastworker_gpu_utilization_ratio{gpu=\"0\"} 0.75",
+        "vastworker_gpu_temperature_celsius{gpu=\"0\"} 61",
+        "vastworker_gpu_throttled{gpu=\"0\",reason=\"sw_power_cap\"} 1",
+        "vastworker_gpu_throttled{gpu=\"0\",reason=\"hw_thermal_slowdown\"} 0",
+        "vastworker_gpu_ecc_errors_total{gpu=\"0\",kind=\"corrected\"} 3",
+        "vastworker_gpu_ecc_errors_total{gpu=\"0\",kind=\"uncorrected\"} 1",
+        "vastworker_gpu_xid_total{gpu=\"0\",xid=\"43\"} 2",
+        "vastworker_gpu_xid_total{gpu=\"0\",xid=\"79\"} 1",
+        "vastworker_gpu_xid_total{gpu=\"0\",xid=\"other\"} 4",
+        "vastworker_gpu_xid_total{gpu=\"unknown\",xid=\"other\"} 7",
         "vastworker_build_info{version=\"1.2.3\"} 1",
     };
     struct vwi_text out = VWI_TEXT_INIT;
@@ -253,6 +283,8 @@ START_TEST(exposition_leaves_out_what_is_absent)
     ck_assert_ptr_null(strstr(out.p, "\nvastworker_report_seconds"));
     ck_assert_ptr_null(strstr(out.p, "\nvastworker_loop_turn_cpu_seconds"));
     ck_assert_ptr_null(strstr(out.p, "\nvastworker_plugin_seconds"));
+    ck_assert_ptr_null(strstr(out.p, "\nvastworker_nvml_up"));
+    ck_assert_ptr_null(strstr(out.p, "\nvastworker_gpu_"));
     ck_assert(has_line(out.p, "vastworker_build_info{version=\"\"} 1"));
     vwi_text_fini(&out);
     tear_down(&f);

@@ -634,6 +634,108 @@ START_TEST(no_walk_leaves_the_table)
 }
 END_TEST
 
+START_TEST(a_lost_gpu_is_an_error_that_only_its_return_ends)
+{
+    const char *text = "GPU 0 has fallen off the bus";
+    struct vwi_ready r = serving((struct vwi_ready_needs){ .log = true, .model = true });
+
+    ck_assert(feed_text(&r, VWI_READY_GPU_LOST, text) & VWI_READY_CHANGED);
+    expect(&r, "error");
+    ck_assert_str_eq(vwi_ready_view(&r).error_msg, text);
+    ck_assert(!(feed_text(&r, VWI_READY_GPU_LOST, text) & VWI_READY_CHANGED));
+    feed(&r, VWI_READY_PROBE_GOOD);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    feed_text(&r, VWI_READY_FAILED, "exited");
+    feed_text(&r, VWI_READY_GPU_BROKEN, "Xid 95");
+    ck_assert_str_eq(vwi_ready_view(&r).error_msg, text);
+    ck_assert(feed_text(&r, VWI_READY_GPU_LOST, "GPU 1 has fallen off the bus") & VWI_READY_CHANGED); /* the other one is back */
+    ck_assert_str_eq(vwi_ready_view(&r).error_msg, "GPU 1 has fallen off the bus");
+    ck_assert(feed(&r, VWI_READY_GPU_BACK) & VWI_READY_CHANGED);
+    expect(&r, "loading"); /* no process survives it */
+    feed(&r, VWI_READY_LOG_LOADED);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "ready");
+}
+END_TEST
+
+START_TEST(a_model_that_loads_while_a_gpu_is_lost_counts_once_it_is_back)
+{
+    struct vwi_ready r = serving((struct vwi_ready_needs){ .log = true, .model = true, .sticky = true });
+
+    feed_text(&r, VWI_READY_GPU_LOST, "gone");
+    feed(&r, VWI_READY_LOG_LOADED);
+    expect(&r, "error");
+    feed(&r, VWI_READY_GPU_BACK); /* whatever the policy */
+    expect(&r, "loading");
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "ready");
+}
+END_TEST
+
+START_TEST(a_lost_gpu_explains_an_error_that_was_seen_before)
+{
+    struct vwi_ready r = serving((struct vwi_ready_needs){ .model = true });
+
+    condemn(&r, "CUDA error");
+    ck_assert_str_eq(vwi_ready_view(&r).error_msg, "CUDA error");
+    ck_assert(feed_text(&r, VWI_READY_GPU_LOST, "gone") & VWI_READY_CHANGED);
+    ck_assert_str_eq(vwi_ready_view(&r).error_msg, "gone");
+    feed(&r, VWI_READY_PROBE_GOOD);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "error");
+    feed(&r, VWI_READY_GPU_BACK);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "ready");
+}
+END_TEST
+
+START_TEST(a_broken_gpu_is_an_error_until_the_model_was_down_and_is_healthy_again)
+{
+    struct vwi_ready r = serving((struct vwi_ready_needs){ .model = true });
+    int i;
+
+    ck_assert(feed_text(&r, VWI_READY_GPU_BROKEN, "Xid 95") & VWI_READY_CHANGED);
+    expect(&r, "error");
+    for (i = 0; i < 5; i++)
+        feed(&r, VWI_READY_PROBE_GOOD); /* a health path may answer without a GPU */
+    expect(&r, "error");
+    feed(&r, VWI_READY_GPU_BACK);
+    expect(&r, "error");
+    for (i = 0; i < VWI_READY_FALL; i++)
+        feed_text(&r, VWI_READY_PROBE_BAD, "refused");
+    ck_assert_str_eq(vwi_ready_view(&r).error_msg, "Xid 95");
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "error");
+    feed_text(&r, VWI_READY_GPU_BROKEN, "Xid 48"); /* another one: what was seen before it counts no more */
+    ck_assert_str_eq(vwi_ready_view(&r).error_msg, "Xid 95");
+    for (i = 0; i < 5; i++)
+        feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "error");
+    for (i = 0; i < VWI_READY_FALL; i++)
+        feed_text(&r, VWI_READY_PROBE_BAD, "refused");
+    feed(&r, VWI_READY_PROBE_GOOD);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "ready");
+}
+END_TEST
+
+START_TEST(a_broken_gpu_is_forgiven_when_the_model_loads_again)
+{
+    struct vwi_ready r = serving((struct vwi_ready_needs){ .log = true, .model = true });
+
+    feed_text(&r, VWI_READY_GPU_BROKEN, "Xid 95");
+    feed(&r, VWI_READY_LOG_LOADED);
+    expect(&r, "loading");
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "ready");
+    r = serving((struct vwi_ready_needs){ .log = true, .model = true, .sticky = true });
+    feed_text(&r, VWI_READY_GPU_BROKEN, "Xid 95");
+    feed(&r, VWI_READY_LOG_LOADED);
+    expect(&r, "error");
+}
+END_TEST
+
 Suite *ready_suite(void);
 
 Suite *ready_suite(void)
@@ -675,6 +777,11 @@ Suite *ready_suite(void)
     tcase_add_test(tc, draining_is_final_and_reports_neither_capacity_nor_error);
     tcase_add_test(tc, an_error_without_a_text_gets_one);
     tcase_add_test(tc, a_long_text_is_cut_between_characters);
+    tcase_add_test(tc, a_lost_gpu_is_an_error_that_only_its_return_ends);
+    tcase_add_test(tc, a_model_that_loads_while_a_gpu_is_lost_counts_once_it_is_back);
+    tcase_add_test(tc, a_lost_gpu_explains_an_error_that_was_seen_before);
+    tcase_add_test(tc, a_broken_gpu_is_an_error_until_the_model_was_down_and_is_healthy_again);
+    tcase_add_test(tc, a_broken_gpu_is_forgiven_when_the_model_loads_again);
     tcase_add_test(tc, no_walk_leaves_the_table);
     suite_add_tcase(s, tc);
     return s;
