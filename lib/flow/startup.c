@@ -151,7 +151,7 @@ static void on_tail_note(void *arg, enum vwi_tail_note note, int sys_errno)
         vwi_log_warn(log, "model log %s: truncated in place; lines that were not read yet are lost", path);
         break;
     case VWI_TAIL_LONG_LINE:
-        vwi_log_debug(log, "model log %s: a line over %u bytes was cut", path, VWI_TAIL_LINE_MAX);
+        vwi_log_debug(log, "model log %s: a line over %u bytes was cut", path, VWI_LINE_MAX);
         break;
     case VWI_TAIL_UNREADABLE:
         vwi_log_warn(log, "model log %s: cannot be read: %s", path, strerror(sys_errno));

@@ -19,7 +19,6 @@
 #include "base/vwi.h"
 
 #define TURN_BYTES (256u * 1024)              /* read in one turn of the loop */
-#define BUF_BYTES (VWI_TAIL_LINE_MAX + 2)     /* the longest line and its CR LF */
 #define POLL_MS 1000                          /* beside inotify */
 #define POLL_BLIND_MS 250                     /* without it */
 #define DIR_EVENTS (IN_CREATE | IN_MOVED_TO | IN_MOVE_SELF | IN_DELETE_SELF | IN_ONLYDIR)
@@ -36,9 +35,7 @@ struct vwi_tail {
     struct event *notify_ev;
     struct vwi_timer timer;
     uint64_t offset;       /* what was read of this file */
-    char *buf;
-    size_t held;           /* bytes of an unfinished line in buf */
-    bool skipping;         /* behind the cut of a long line, until its end */
+    struct vwi_lines lines;
     bool dead;
     int said_errno;        /* UNREADABLE is said once for each reason */
     struct vwi_tail_counts counts;
@@ -51,71 +48,20 @@ static void note(struct vwi_tail *t, enum vwi_tail_note what, int sys_errno)
         t->events.on_note(t->arg, what, sys_errno);
 }
 
-static void give(struct vwi_tail *t, const char *line, size_t len)
+static void on_line(void *arg, const char *line, size_t len)
 {
-    if (t->dead)
-        return;
+    struct vwi_tail *t = arg;
+
     t->counts.lines++;
     t->events.on_line(t->arg, line, len);
 }
 
-/* One line without its newline; cut when it is too long after its CR is gone. */
-static void give_line(struct vwi_tail *t, const char *line, size_t len)
+static void on_long(void *arg)
 {
-    while (len > 0 && *line == '\0') {
-        line++;
-        len--;
-    }
-    if (len > 0 && line[len - 1] == '\r')
-        len--;
-    if (len > VWI_TAIL_LINE_MAX) {
-        len = VWI_TAIL_LINE_MAX;
-        t->counts.long_lines++;
-        note(t, VWI_TAIL_LONG_LINE, 0);
-    }
-    give(t, line, len);
-}
+    struct vwi_tail *t = arg;
 
-/* What is in buf without an end yet; moved to the front, or cut when there is no room for more. */
-static void hold(struct vwi_tail *t, const char *rest, size_t len)
-{
-    while (len > 0 && *rest == '\0') { /* the hole behind a truncation must not count as a long line */
-        rest++;
-        len--;
-    }
-    if (t->skipping)
-        len = 0;
-    memmove(t->buf, rest, len);
-    t->held = len;
-    if (len == BUF_BYTES) {
-        t->skipping = true;
-        t->held = 0;
-        give_line(t, t->buf, len);
-    }
-}
-
-static void split(struct vwi_tail *t, size_t fresh)
-{
-    char *p = t->buf, *end = t->buf + t->held + fresh;
-    char *scan = t->buf + t->held; /* what was held has no newline */
-
-    while (!t->dead) {
-        char *nl = memchr(scan, '\n', (size_t)(end - scan));
-
-        if (!nl)
-            break;
-        if (!t->skipping)
-            give_line(t, p, (size_t)(nl - p));
-        t->skipping = false;
-        p = scan = nl + 1;
-    }
-    hold(t, p, (size_t)(end - p));
-}
-
-static void forget_line(struct vwi_tail *t)
-{
-    t->held = 0;
-    t->skipping = false;
+    t->counts.long_lines++;
+    note(t, VWI_TAIL_LONG_LINE, 0);
 }
 
 static void unwatch(struct vwi_tail *t, int *wd)
@@ -147,7 +93,7 @@ static void leave_file(struct vwi_tail *t)
         close(t->fd);
     t->fd = -1;
     t->offset = 0;
-    forget_line(t);
+    vwi_lines_forget(&t->lines);
     unwatch(t, &t->file_wd);
     t->file_wd = t->next_wd; /* usually the file opened next; if not, opening replaces it */
     t->next_wd = -1;
@@ -183,8 +129,9 @@ static bool open_file(struct vwi_tail *t)
 static bool read_on(struct vwi_tail *t, size_t *budget)
 {
     while (*budget > 0 && !t->dead) {
-        size_t room = BUF_BYTES - t->held;
-        ssize_t n = read(t->fd, t->buf + t->held, room < *budget ? room : *budget);
+        size_t room;
+        char *at = vwi_lines_room(&t->lines, &room);
+        ssize_t n = read(t->fd, at, room < *budget ? room : *budget);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -192,7 +139,7 @@ static bool read_on(struct vwi_tail *t, size_t *budget)
             return true;
         *budget -= (size_t)n;
         t->offset += (uint64_t)n;
-        split(t, (size_t)n);
+        vwi_lines_took(&t->lines, (size_t)n);
     }
     return false;
 }
@@ -210,7 +157,7 @@ static enum turn look_around(struct vwi_tail *t, bool *drained)
         if (lseek(t->fd, 0, SEEK_SET) != 0)
             return TURN_WAIT;
         t->offset = 0;
-        forget_line(t);
+        vwi_lines_forget(&t->lines);
         t->counts.truncated++;
         note(t, VWI_TAIL_TRUNCATED, 0);
         return TURN_AGAIN;
@@ -228,8 +175,7 @@ static enum turn look_around(struct vwi_tail *t, bool *drained)
         *drained = true; /* seen after the last read: read once more, then nothing is left behind */
         return TURN_AGAIN;
     }
-    if (t->held > 0 && !t->skipping)
-        give_line(t, t->buf, t->held);
+    vwi_lines_end(&t->lines);
     leave_file(t);
     t->counts.rotated++;
     note(t, VWI_TAIL_ROTATED, 0);
@@ -314,7 +260,7 @@ static void free_tail(void *arg)
 {
     struct vwi_tail *t = arg;
 
-    vwi_free(t->buf);
+    vwi_lines_fini(&t->lines);
     vwi_free(t->path);
     vwi_free(t->dir);
     vwi_free(t);
@@ -323,6 +269,7 @@ static void free_tail(void *arg)
 vw_err vwi_tail_create(struct vwi_loop *loop, const char *path, const struct vwi_tail_events *events, void *arg,
                        struct vwi_tail **ret, vw_error_t *why)
 {
+    static const struct vwi_lines_events line_events = { on_line, on_long };
     const char *slash = strrchr(path, '/');
     struct vwi_tail *t = vwi_zalloc(sizeof *t);
 
@@ -334,8 +281,7 @@ vw_err vwi_tail_create(struct vwi_loop *loop, const char *path, const struct vwi
     t->fd = t->notify_fd = t->dir_wd = t->file_wd = t->next_wd = -1;
     t->path = vwi_strdup(path);
     t->dir = !slash ? vwi_strdup(".") : vwi_strndup(path, slash == path ? 1 : (size_t)(slash - path));
-    t->buf = vwi_alloc(BUF_BYTES);
-    if (!t->path || !t->dir || !t->buf || vwi_timer_init(&t->timer, loop, look, t) != VW_OK) {
+    if (!t->path || !t->dir || vwi_lines_init(&t->lines, &line_events, t) != VW_OK || vwi_timer_init(&t->timer, loop, look, t) != VW_OK) {
         vwi_timer_fini(&t->timer);
         free_tail(t);
         return vwi_fail(why, VW_E_NOMEM, "%s: out of memory", path);
@@ -352,6 +298,7 @@ void vwi_tail_destroy(struct vwi_tail *t)
     if (!t || t->dead)
         return;
     t->dead = true;
+    vwi_lines_stop(&t->lines);
     vwi_timer_fini(&t->timer);
     if (t->notify_ev)
         event_free(t->notify_ev);

@@ -1,10 +1,8 @@
 /*
  * Follows one log file from its beginning and hands out whole lines. The file need not exist yet.
  *
- * Lines come without their newline and without one CR before it; any byte may be inside. The end of a line is waited for, and
- * only when a rotated file is left for good its unfinished last line is handed out as it is. Of a line longer than
- * VWI_TAIL_LINE_MAX the beginning is handed out, the rest skipped and the line counted. NUL bytes at the start of a line are
- * dropped: a writer without O_APPEND leaves a hole of them behind a truncation.
+ * Lines are as io/lines has them. The end of a line is waited for, and only when a rotated file is left for good its unfinished
+ * last line is handed out as it is.
  *
  * Rename, delete and recreate lose and double nothing: the old file is read on until the new one has its first byte, then to its
  * end, and only then left. A file that came and went again between two looks is not seen. Truncation in place is noticed when
@@ -18,9 +16,8 @@
 
 #include <vastworker/err.h>
 
+#include "io/lines.h"
 #include "io/loop.h"
-
-#define VWI_TAIL_LINE_MAX (64u * 1024)
 
 struct vwi_tail;
 

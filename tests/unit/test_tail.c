@@ -318,7 +318,7 @@ END_TEST
 
 START_TEST(tail_cuts_a_long_line_and_goes_on_behind_it)
 {
-    size_t len = VWI_TAIL_LINE_MAX * 3 + 17;
+    size_t len = VWI_LINE_MAX * 3 + 17;
     char *line = malloc(len);
 
     memset(line, 'x', len);
@@ -326,7 +326,7 @@ START_TEST(tail_cuts_a_long_line_and_goes_on_behind_it)
     append(t.path, "\nnext\n");
     follow(t.path);
     wait_lines(2, NULL);
-    ck_assert_uint_eq(t.longest, VWI_TAIL_LINE_MAX);
+    ck_assert_uint_eq(t.longest, VWI_LINE_MAX);
     append(t.path, "short\n");
     wait_lines(1, "short|");
     ck_assert_uint_eq(vwi_tail_counts(t.tail).long_lines, 1);
@@ -340,8 +340,8 @@ static const struct {
     const char *end;
     unsigned cut;
 } long_lines[] = {
-    { VWI_TAIL_LINE_MAX, "\n", 0 },     { VWI_TAIL_LINE_MAX, "\r\n", 0 },     { VWI_TAIL_LINE_MAX + 1, "\n", 1 },
-    { VWI_TAIL_LINE_MAX + 1, "\r\n", 1 }, { VWI_TAIL_LINE_MAX + 2, "\n", 1 }, { VWI_TAIL_LINE_MAX - 1, "\r\n", 0 },
+    { VWI_LINE_MAX, "\n", 0 },     { VWI_LINE_MAX, "\r\n", 0 },     { VWI_LINE_MAX + 1, "\n", 1 },
+    { VWI_LINE_MAX + 1, "\r\n", 1 }, { VWI_LINE_MAX + 2, "\n", 1 }, { VWI_LINE_MAX - 1, "\r\n", 0 },
 };
 
 START_TEST(tail_allows_a_line_of_just_the_limit)
@@ -355,7 +355,7 @@ START_TEST(tail_allows_a_line_of_just_the_limit)
     append(t.path, "next\n");
     follow(t.path);
     wait_lines(2, NULL);
-    ck_assert_uint_eq(t.longest, len < VWI_TAIL_LINE_MAX ? len : VWI_TAIL_LINE_MAX);
+    ck_assert_uint_eq(t.longest, len < VWI_LINE_MAX ? len : VWI_LINE_MAX);
     ck_assert_uint_eq(vwi_tail_counts(t.tail).long_lines, long_lines[_i].cut);
     free(line);
 }
@@ -471,8 +471,8 @@ static void on_expected_line(void *arg, const char *line, size_t len)
     want = (size_t)(nl - p);
     if (want > 0 && p[want - 1] == '\r')
         want--;
-    if (want > VWI_TAIL_LINE_MAX)
-        want = VWI_TAIL_LINE_MAX;
+    if (want > VWI_LINE_MAX)
+        want = VWI_LINE_MAX;
     ck_assert_uint_eq(len, want);
     ck_assert(len == 0 || memcmp(line, p, len) == 0);
     if (t.rest == t.end)
