@@ -6,6 +6,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/vwi.h"
+#include "core/regex.h"
 
 static const struct {
     const char *name, *key;
@@ -18,8 +19,9 @@ _Static_assert(VWI_ARRAY_LEN(kinds) == VWI_PATTERN_KINDS, "one row per kind");
 
 struct pattern {
     enum vwi_pattern_kind kind;
-    char *text;
+    char *text; /* as written */
     size_t len;
+    struct vwi_regex *regex; /* NULL: a substring */
 };
 
 struct vwi_patterns {
@@ -32,22 +34,45 @@ const char *vwi_pattern_kind_name(enum vwi_pattern_kind kind)
     return (unsigned)kind < VWI_PATTERN_KINDS ? kinds[kind].name : "unknown";
 }
 
+/* regex: NULL where text is a substring. */
+static vw_err read_pattern(const char *text, struct vwi_regex **regex, vw_error_t *why)
+{
+    size_t len = strlen(text);
+
+    *regex = NULL;
+    if (!len)
+        return vwi_fail(why, VW_E_CONFIG, "is empty and would match every line");
+    if (len < 2 || text[0] != '/' || text[len - 1] != '/')
+        return VW_OK;
+    return vwi_regex_create((struct vwi_span){ text + 1, len - 2 }, regex, why);
+}
+
+vw_err vwi_pattern_check(const char *text, vw_error_t *why)
+{
+    struct vwi_regex *regex;
+    vw_err err = read_pattern(text, &regex, why);
+
+    vwi_regex_destroy(regex);
+    return err;
+}
+
 static vw_err add_all(struct vwi_patterns *p, enum vwi_pattern_kind kind, const struct vwi_strings *list, vw_error_t *why)
 {
     size_t i;
 
     for (i = 0; list && i < list->count; i++) {
         struct pattern *item = &p->items[p->count];
+        vw_error_t cause = { VW_OK, "" };
+        vw_err err = read_pattern(list->items[i], &item->regex, &cause);
 
+        if (err != VW_OK)
+            return vwi_fail(why, err, "logActionConfig.%s[%zu]: %s", kinds[kind].key, i, cause.text);
+        p->count++; /* from here on it is taken down with the rest */
         item->kind = kind;
         item->len = strlen(list->items[i]);
-        if (!item->len)
-            return vwi_fail(why, VW_E_CONFIG, "logActionConfig.%s[%zu]: an empty pattern would match every line",
-                            kinds[kind].key, i);
         item->text = vwi_strdup(list->items[i]);
         if (!item->text)
             return vwi_fail(why, VW_E_NOMEM, "log patterns: out of memory");
-        p->count++;
     }
     return VW_OK;
 }
@@ -80,9 +105,18 @@ void vwi_patterns_destroy(struct vwi_patterns *p)
 
     if (!p)
         return;
-    for (i = 0; i < p->count; i++)
+    for (i = 0; i < p->count; i++) {
+        vwi_regex_destroy(p->items[i].regex);
         vwi_free(p->items[i].text);
+    }
     vwi_free(p);
+}
+
+static bool is_in(const struct pattern *item, struct vwi_span line)
+{
+    if (item->regex)
+        return vwi_regex_match(item->regex, line);
+    return item->len <= line.len && memmem(line.p, line.len, item->text, item->len);
 }
 
 bool vwi_patterns_match(const struct vwi_patterns *p, struct vwi_span line, struct vwi_pattern_hits *ret)
@@ -96,7 +130,7 @@ bool vwi_patterns_match(const struct vwi_patterns *p, struct vwi_span line, stru
 
         if (item->kind == VWI_PATTERN_INFO && ret->text[VWI_PATTERN_ERROR])
             break;
-        if (ret->text[item->kind] || item->len > line.len || !memmem(line.p, line.len, item->text, item->len))
+        if (ret->text[item->kind] || !is_in(item, line))
             continue;
         ret->text[item->kind] = item->text;
         any = true;

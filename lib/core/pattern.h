@@ -1,4 +1,8 @@
-/* Log patterns: a line of the model's log in, what it means out. Case-sensitive substrings, in the order load, error, info. */
+/*
+ * Log patterns: a line of the model's log in, what it means out, in the order load, error, info. A pattern is a substring, case
+ * matters; one written "/.../" is a regular expression (core/regex), in which a plain "/" may also be written "\/". So the
+ * substring "/x/" is written "/\/x\//".
+ */
 #ifndef VWI_CORE_PATTERN_H
 #define VWI_CORE_PATTERN_H
 
@@ -18,7 +22,10 @@ struct vwi_pattern_hits {
     const char *text[VWI_PATTERN_KINDS];
 };
 
-/* The lists are copied. An empty pattern would match every line and is refused (VW_E_CONFIG). */
+/* VW_E_CONFIG: empty, which would match every line, or no good regular expression; why says so without repeating it. */
+vw_err vwi_pattern_check(const char *text, vw_error_t *why);
+
+/* The lists are copied; VW_E_CONFIG as above, with the key before it. */
 vw_err vwi_patterns_create(const struct vwi_strings *on_load, const struct vwi_strings *on_error,
                            const struct vwi_strings *on_info, struct vwi_patterns **ret, vw_error_t *why);
 void vwi_patterns_destroy(struct vwi_patterns *p);

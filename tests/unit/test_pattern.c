@@ -1,10 +1,14 @@
-/* Log patterns: substrings in the order load, error, info. */
+/* Log patterns: substrings and expressions, in the order load, error, info. */
 #include <check.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/vwi.h"
 #include "core/pattern.h"
+#include "core/regex.h"
 
 static char *loads[] = { (char *)"Application startup complete", (char *)"Model loaded" };
 static char *errors[] = { (char *)"RuntimeError", (char *)"CUDA out of memory" };
@@ -96,16 +100,146 @@ START_TEST(an_empty_pattern_is_refused_by_name)
 }
 END_TEST
 
+static bool matches(const char *pattern, const char *line, size_t len)
+{
+    char *items[] = { (char *)(uintptr_t)pattern };
+    const struct vwi_strings list = { items, 1 };
+    struct vwi_patterns *p = NULL;
+    struct vwi_pattern_hits hits;
+    vw_error_t why = { VW_OK, "" };
+    bool any;
+
+    ck_assert_msg(vwi_patterns_create(&list, NULL, NULL, &p, &why) == VW_OK, "%s", why.text);
+    any = vwi_patterns_match(p, (struct vwi_span){ line, len }, &hits);
+    if (any)
+        ck_assert_str_eq(hits.text[VWI_PATTERN_LOAD], pattern);
+    vwi_patterns_destroy(p);
+    return any;
+}
+
+static const struct {
+    const char *pattern, *line;
+    bool match;
+} expressions[] = {
+    { "/ready in [0-9]+ s$/", "model ready in 12 s", true },
+    { "/ready in [0-9]+ s$/", "model ready in 12 s.", false },
+    { "/^(up|on)$/", "up", true },
+    { "/^(up|on)$/", "upon", false },
+    { "/up|on/", "once", true },
+    { "/a{2,3}b/", "xaab", true },
+    { "/ab?c/", "ac", true },
+    { "/ab*c/", "xacx", true },
+    { "/ab+c/", "ac", false },
+    { "/\\[*x/", "x", true },
+    { "/[]/]x/", "/x", true },
+    { "/caf.$/", "caf\xe9", true }, /* a byte is a character */
+    { "/var/log/", "in var/log now", true },
+    { "/\\/var\\//", "in /var/ now", true },
+    { "/\\/var\\//", "in var now", false },
+    { "/var", "in /var now", true },     /* a substring */
+    { "var/", "in var/ now", true },     /* a substring */
+    { "/", "a/b", true },                /* a substring */
+    { "a.c", "abc", false },             /* a substring */
+    { "/\\.\\$/", "a.$b", true },
+    { "/(a|b)(c)/", "zbc", true },
+    { "/x\\w+y/", "xaby", true },
+};
+
+START_TEST(what_stands_between_slashes_is_an_expression)
+{
+    ck_assert_int_eq(matches(expressions[_i].pattern, expressions[_i].line, strlen(expressions[_i].line)), expressions[_i].match);
+}
+END_TEST
+
+START_TEST(an_expression_sees_past_a_nul)
+{
+    ck_assert(matches("/a b.ready$/", "a\0b\0ready", 9));
+}
+END_TEST
+
+START_TEST(an_expression_sees_so_much_of_a_line_and_no_more)
+{
+    size_t len = VWI_REGEX_LINE_MAX + 10;
+    char *line = malloc(len);
+
+    memset(line, 'x', len);
+    memcpy(line + VWI_REGEX_LINE_MAX - 2, "ab", 2);
+    ck_assert(matches("/ab/", line, len));
+    ck_assert(!matches("/ab$/", line, len)); /* where it is cut the line does not end */
+    ck_assert(matches("/ab$/", line, VWI_REGEX_LINE_MAX));
+    memcpy(line + VWI_REGEX_LINE_MAX - 1, "cd", 2);
+    ck_assert(!matches("/cd/", line, len));
+    ck_assert(matches("cd", line, len)); /* a substring sees all of it */
+    free(line);
+}
+END_TEST
+
+START_TEST(an_expression_goes_on_after_many_lines)
+{
+    struct vwi_regex *regex = NULL;
+    char line[64];
+    int i;
+
+    ck_assert_int_eq(vwi_regex_create((struct vwi_span){ "[0-9]+ of [0-9]+$", 17 }, &regex, NULL), VW_OK);
+    for (i = 0; i < 10000; i++) {
+        int len = snprintf(line, sizeof line, "line %d of %d%s", i, i * 7, i % 2 ? "." : "");
+
+        ck_assert_int_eq(vwi_regex_match(regex, (struct vwi_span){ line, (size_t)len }), i % 2 == 0);
+    }
+    vwi_regex_destroy(regex);
+}
+END_TEST
+
+static const struct {
+    const char *pattern, *problem;
+} refused[] = {
+    { "", "empty" },
+    { "//", "every line" },
+    { "/(a/", "not a POSIX extended regular expression" },
+    { "/[a/", "not a POSIX extended regular expression" },
+    { "/(a)\\1/", "back-reference" },
+    { "/a{16}b{16}/", "255 times" },
+    { "/(a{20}){20}/", "255 times" },
+    { "/a{1,999999999999}/", "255 times" },
+};
+
+START_TEST(an_expression_that_cannot_be_taken_is_refused_with_its_reason)
+{
+    vw_error_t why = { VW_OK, "" };
+
+    ck_assert_int_eq(vwi_pattern_check(refused[_i].pattern, &why), VW_E_CONFIG);
+    ck_assert_msg(strstr(why.text, refused[_i].problem), "%s", why.text);
+}
+END_TEST
+
+START_TEST(a_long_expression_is_refused)
+{
+    char text[VWI_REGEX_TEXT_MAX + 4];
+
+    memset(text, 'x', sizeof text);
+    text[0] = text[VWI_REGEX_TEXT_MAX + 1] = '/';
+    text[VWI_REGEX_TEXT_MAX + 2] = '\0';
+    ck_assert_int_eq(vwi_pattern_check(text, NULL), VW_OK);
+    text[VWI_REGEX_TEXT_MAX + 1] = 'x';
+    text[VWI_REGEX_TEXT_MAX + 2] = '/';
+    text[VWI_REGEX_TEXT_MAX + 3] = '\0';
+    ck_assert_int_eq(vwi_pattern_check(text, NULL), VW_E_CONFIG);
+}
+END_TEST
+
 START_TEST(creation_survives_each_failed_allocation)
 {
     struct vwi_patterns *p = NULL;
     vw_err err = VW_E_NOMEM;
     unsigned nth;
 
+    char *mixed[] = { (char *)"/a+/", (char *)"b" };
+    const struct vwi_strings list = { mixed, 2 };
+
     for (nth = 0; err != VW_OK; nth++) {
         ck_assert_uint_lt(nth, 100);
         vwi_mem_fail_nth(nth);
-        err = vwi_patterns_create(&on_load, &on_error, &on_info, &p, NULL);
+        err = vwi_patterns_create(&list, &on_error, &on_info, &p, NULL);
         vwi_mem_fail_never();
         ck_assert(err == VW_OK || err == VW_E_NOMEM);
     }
@@ -124,6 +258,12 @@ Suite *pattern_suite(void)
     tcase_add_test(tc, a_nul_in_a_line_hides_nothing_behind_it);
     tcase_add_test(tc, empty_lists_match_nothing);
     tcase_add_test(tc, an_empty_pattern_is_refused_by_name);
+    tcase_add_loop_test(tc, what_stands_between_slashes_is_an_expression, 0, (int)VWI_ARRAY_LEN(expressions));
+    tcase_add_test(tc, an_expression_sees_past_a_nul);
+    tcase_add_test(tc, an_expression_sees_so_much_of_a_line_and_no_more);
+    tcase_add_test(tc, an_expression_goes_on_after_many_lines);
+    tcase_add_loop_test(tc, an_expression_that_cannot_be_taken_is_refused_with_its_reason, 0, (int)VWI_ARRAY_LEN(refused));
+    tcase_add_test(tc, a_long_expression_is_refused);
     tcase_add_test(tc, creation_survives_each_failed_allocation);
     suite_add_tcase(s, tc);
     return s;

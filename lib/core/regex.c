@@ -1,0 +1,251 @@
+/*
+ * regcomp and regexec of libc, compiled in the C locale so that a byte is a character whatever the host program has set. They take
+ * microseconds for a line that does not match, so a literal that every match must hold is looked for first. The odd things: "\/" is
+ * undefined in POSIX, so it becomes "/" before libc sees it; and glibc keeps each state that a line ever led to, so an expression is
+ * compiled again now and then, which lets go of them.
+ */
+#include "core/regex.h"
+
+#include <locale.h>
+#include <regex.h>
+#include <string.h>
+
+#include "base/err.h"
+#include "base/mem.h"
+
+#define REFRESH_BYTES (32u * 1024) /* of lines, between two compilations */
+
+struct vwi_regex {
+    regex_t compiled;
+    size_t fed;         /* bytes of lines since it was compiled */
+    size_t literal_len; /* 0: none is known */
+    char literal[VWI_REGEX_TEXT_MAX]; /* part of every match */
+    char text[VWI_REGEX_TEXT_MAX + 1];
+};
+
+/* Behind the ] of a bracket expression that begins at p ("[" of it). The end of the text where it has none. */
+static const char *skip_bracket(const char *p, const char *end)
+{
+    p++;
+    if (p < end && *p == '^')
+        p++;
+    if (p < end && *p == ']')
+        p++;
+    while (p < end && *p != ']') {
+        if (*p == '[' && p + 1 < end && strchr(".=:", p[1])) {
+            char kind = p[1];
+
+            for (p += 2; p + 1 < end && !(p[0] == kind && p[1] == ']'); p++)
+                ;
+            p = p + 1 < end ? p + 2 : end;
+        } else {
+            p++;
+        }
+    }
+    return p < end ? p + 1 : end;
+}
+
+/* The larger number of "{n,m}", at p; 1 where it is none. */
+static unsigned repeat_at(const char *p, const char *end)
+{
+    unsigned most = 1, number = 0;
+
+    for (p++; p < end && *p != '}'; p++) {
+        if (*p >= '0' && *p <= '9')
+            number = number > VWI_REGEX_REPEAT_MAX ? number : number * 10 + (unsigned)(*p - '0');
+        else
+            number = 0;
+        if (number > most)
+            most = number;
+    }
+    return most;
+}
+
+/* NULL, or what cannot be taken though libc might. */
+static const char *find_excess(const char *p, const char *end)
+{
+    unsigned product = 1;
+
+    while (p < end) {
+        if (*p == '[') {
+            p = skip_bracket(p, end);
+            continue;
+        }
+        if (*p == '\\' && p + 1 < end) {
+            if (p[1] >= '1' && p[1] <= '9')
+                return "has a back-reference, which is not supported";
+            p++;
+        } else if (*p == '{') {
+            product *= repeat_at(p, end);
+            if (product > VWI_REGEX_REPEAT_MAX)
+                return "repeats more than 255 times, all its counts multiplied";
+        }
+        p++;
+    }
+    return NULL;
+}
+
+/* Behind the ) of a group that begins at p. */
+static const char *skip_group(const char *p, const char *end)
+{
+    unsigned depth = 0;
+
+    while (p < end) {
+        if (*p == '[') {
+            p = skip_bracket(p, end);
+            continue;
+        }
+        if (*p == '\\')
+            p++;
+        else if (*p == '(')
+            depth++;
+        else if (*p == ')' && --depth == 0)
+            return p + 1;
+        p++;
+    }
+    return end;
+}
+
+static bool is_plain(char c) { return !strchr("\\[](){}.*+?^$|", c); }
+
+/*
+ * Finds the longest run of plain characters outside groups into out; its length. A quantifier takes the character before it out of
+ * the run; an alternation outside groups leaves nothing that must be there.
+ */
+static size_t find_literal(const char *p, const char *end, char *out)
+{
+    char run[VWI_REGEX_TEXT_MAX];
+    size_t len = 0, best = 0;
+
+    while (p <= end) {
+        bool plain = p < end && is_plain(*p);
+        bool escaped = p + 1 < end && *p == '\\' && !is_plain(p[1]);
+
+        if (p < end && *p == '|')
+            return 0;
+        if (plain || escaped) {
+            p += escaped;
+            if (p + 1 == end || !strchr("*?{+", p[1])) {
+                run[len++] = *p++;
+                continue;
+            }
+        }
+        if (len > best)
+            memcpy(out, run, best = len);
+        len = 0;
+        if (p >= end)
+            break;
+        if (plain || escaped)
+            p++; /* may be there not at all, or again */
+        else if (*p == '[')
+            p = skip_bracket(p, end);
+        else if (*p == '(')
+            p = skip_group(p, end);
+        else if (*p == '{')
+            for (; p < end && *p != '}'; p++)
+                ;
+        else
+            p += *p == '\\' && p + 1 < end ? 2 : 1;
+    }
+    return best;
+}
+
+static vw_err compile(const char *text, regex_t *ret, vw_error_t *why)
+{
+    locale_t bytes = newlocale(LC_ALL_MASK, "C", (locale_t)0), before;
+    char words[160];
+    int code;
+
+    if (!bytes)
+        return vwi_fail(why, VW_E_NOMEM, "out of memory");
+    before = uselocale(bytes);
+    code = regcomp(ret, text, REG_EXTENDED | REG_NOSUB);
+    uselocale(before);
+    freelocale(bytes);
+    if (code == 0)
+        return VW_OK;
+    if (code == REG_ESPACE)
+        return vwi_fail(why, VW_E_NOMEM, "out of memory");
+    regerror(code, NULL, words, sizeof words);
+    return vwi_fail(why, VW_E_CONFIG, "is not a POSIX extended regular expression: %s", words);
+}
+
+/* "\/" becomes "/"; out is ended by a NUL. */
+static size_t unescape(struct vwi_span text, char *out)
+{
+    size_t i, len = 0;
+
+    for (i = 0; i < text.len; i++) {
+        if (text.p[i] == '\\' && i + 1 < text.len) {
+            i++;
+            if (text.p[i] != '/')
+                out[len++] = '\\';
+        }
+        out[len++] = text.p[i];
+    }
+    out[len] = '\0';
+    return len;
+}
+
+vw_err vwi_regex_create(struct vwi_span text, struct vwi_regex **ret, vw_error_t *why)
+{
+    struct vwi_regex *regex;
+    const char *excess;
+    size_t len;
+    vw_err err;
+
+    if (!text.len)
+        return vwi_fail(why, VW_E_CONFIG, "is an empty regular expression, which would match every line");
+    if (text.len > VWI_REGEX_TEXT_MAX)
+        return vwi_fail(why, VW_E_CONFIG, "is a regular expression of more than %d bytes", VWI_REGEX_TEXT_MAX);
+    regex = vwi_zalloc(sizeof *regex);
+    if (!regex)
+        return vwi_fail(why, VW_E_NOMEM, "out of memory");
+    len = unescape(text, regex->text);
+    excess = find_excess(regex->text, regex->text + len);
+    err = excess ? vwi_fail(why, VW_E_CONFIG, "%s", excess) : compile(regex->text, &regex->compiled, why);
+    if (err != VW_OK) {
+        vwi_free(regex);
+        return err;
+    }
+    regex->literal_len = find_literal(regex->text, regex->text + len, regex->literal);
+    *ret = regex;
+    return VW_OK;
+}
+
+void vwi_regex_destroy(struct vwi_regex *regex)
+{
+    if (!regex)
+        return;
+    regfree(&regex->compiled);
+    vwi_free(regex);
+}
+
+/* Keeps the old one where memory is short. */
+static void refresh(struct vwi_regex *regex)
+{
+    regex_t fresh;
+
+    regex->fed = 0;
+    if (compile(regex->text, &fresh, NULL) != VW_OK)
+        return;
+    regfree(&regex->compiled);
+    regex->compiled = fresh;
+}
+
+bool vwi_regex_match(struct vwi_regex *regex, struct vwi_span line)
+{
+    bool cut = line.len > VWI_REGEX_LINE_MAX;
+    size_t i, len = cut ? VWI_REGEX_LINE_MAX : line.len;
+    char text[VWI_REGEX_LINE_MAX + 1];
+
+    if (regex->literal_len && !memmem(line.p, len, regex->literal, regex->literal_len))
+        return false;
+    if (regex->fed > REFRESH_BYTES)
+        refresh(regex);
+    regex->fed += len;
+    for (i = 0; i < len; i++)
+        text[i] = line.p[i] ? line.p[i] : ' ';
+    text[len] = '\0';
+    return regexec(&regex->compiled, text, 0, NULL, cut ? REG_NOTEOL : 0) == 0;
+}

@@ -1,0 +1,27 @@
+/*
+ * A POSIX extended regular expression over bytes. What can run away is bounded: the text's length, the product of its counted
+ * repetitions, and how much of a line is looked at. Back-references, which POSIX does not have here and which make matching
+ * exponential, are refused.
+ */
+#ifndef VWI_CORE_REGEX_H
+#define VWI_CORE_REGEX_H
+
+#include <stdbool.h>
+
+#include <vastworker/err.h>
+
+#include "base/text.h"
+
+#define VWI_REGEX_TEXT_MAX 1000  /* bytes of an expression */
+#define VWI_REGEX_REPEAT_MAX 255 /* {n} times {m} and so on over the whole expression; RE_DUP_MAX of POSIX */
+#define VWI_REGEX_LINE_MAX 4096  /* bytes of a line that are looked at */
+
+struct vwi_regex;
+
+/* text: copied; VW_E_CONFIG says what is wrong with it, without repeating it. */
+vw_err vwi_regex_create(struct vwi_span text, struct vwi_regex **ret, vw_error_t *why);
+void vwi_regex_destroy(struct vwi_regex *regex);
+/* The line may hold any bytes; a NUL counts as a space. What is cut off has no end of line for "$". */
+bool vwi_regex_match(struct vwi_regex *regex, struct vwi_span line);
+
+#endif
