@@ -60,6 +60,7 @@ vw_err vwi_config_load(const struct vwi_config_sources *src, struct vwi_config *
         goto out;
     vwi_fill_expand(&fill, root);
     vwi_fill_object(&fill, "", root, "", fill.config);
+    vwi_fill_patterns(&fill, root);
     vwi_fill_model(&fill, root);
     vwi_fill_handlers(&fill, root);
     vwi_fill_modes(&fill, root);

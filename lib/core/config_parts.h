@@ -75,6 +75,8 @@ void vwi_fill_lanes(struct vwi_fill *fill, json_t *list, json_t *lanes);
 void vwi_fill_workload(struct vwi_fill *fill, json_t *value, const char *path, struct vwi_workload_conf *ret);
 void vwi_fill_parser(struct vwi_fill *fill, json_t *value, struct vwi_handler_conf *handler);
 void vwi_fill_benchmark(struct vwi_fill *fill, json_t *object, const char *path, struct vwi_handler_conf *handler);
+/* config_patterns.c: are the patterns good, and those of the preset. */
+void vwi_fill_patterns(struct vwi_fill *fill, json_t *root);
 /* config_model.c: host, port or socket out of modelServerUrl. */
 void vwi_fill_model(struct vwi_fill *fill, json_t *root);
 /* config_modes.c: what the environment says beyond the table, and what platform and local mode ask for. */

@@ -11,6 +11,7 @@
 #include "base/conf.h"
 #include "base/vwi.h"
 #include "core/config.h"
+#include "core/preset.h"
 #include "core/priority.h"
 #include "core/route.h"
 
@@ -53,14 +54,16 @@ static const struct vwi_config_key keys[] = {
     RULE("modelHealthcheckPath", STRING, NULL, "MODEL_HEALTH_ENDPOINT", CONFIG(ready.health_path),
          "Path at the model server that answers 200 while it is well; without it nothing is probed.", 0, vwi_config_path_problem),
     PART("logActionConfig", OBJECT,
-         "What lines of the model's log mean: texts that are looked for anywhere in a line, case matters."),
+         "What lines of the model's log mean: texts that are looked for anywhere in a line, case matters; one between slashes is "
+         "a POSIX extended regular expression. See docs/readiness.md."),
+    CHOICE("logActionConfig.preset", NULL, CONFIG(ready.preset),
+           "The patterns of a known model server; those of the lists below are added to them.", VWI_PRESET_NAMES),
     RULE("logActionConfig.onLoad", STRINGS, NULL, "MODEL_LOAD_LOG_MSG", CONFIG(ready.on_load),
          "The model is loaded: benchmark, then ready.", 0, vwi_config_nonempty_problem),
     RULE("logActionConfig.onError", STRINGS, NULL, "MODEL_ERROR_LOG_MSGS", CONFIG(ready.on_error),
          "The model has failed: state error, with the pattern as its text.", 0, vwi_config_nonempty_problem),
     RULE("logActionConfig.onInfo", STRINGS, NULL, "MODEL_INFO_LOG_MSGS", CONFIG(ready.on_info),
          "Progress: the line is copied to the worker's own log.", 0, vwi_config_nonempty_problem),
-    LATER("logActionConfig.preset", STRING, "The patterns of a known model server."),
     CHOICE("errorPolicy", NULL, BY_HAND,
            "What ends the state error: \"probe\", a model that answers its health path again; \"sticky\", nothing but a restart. "
            "By default \"probe\" where modelHealthcheckPath is set, else \"sticky\".", "probe sticky"),

@@ -233,13 +233,21 @@ static void refresh(struct vwi_regex *regex)
     regex->compiled = fresh;
 }
 
+/* False: the literal is not there, even if a NUL stands for a space in it. */
+static bool may_hold(const struct vwi_regex *regex, struct vwi_span line)
+{
+    if (memmem(line.p, line.len, regex->literal, regex->literal_len))
+        return true;
+    return memchr(regex->literal, ' ', regex->literal_len) && memchr(line.p, '\0', line.len);
+}
+
 bool vwi_regex_match(struct vwi_regex *regex, struct vwi_span line)
 {
     bool cut = line.len > VWI_REGEX_LINE_MAX;
     size_t i, len = cut ? VWI_REGEX_LINE_MAX : line.len;
     char text[VWI_REGEX_LINE_MAX + 1];
 
-    if (regex->literal_len && !memmem(line.p, len, regex->literal, regex->literal_len))
+    if (regex->literal_len && !may_hold(regex, (struct vwi_span){ line.p, len }))
         return false;
     if (regex->fed > REFRESH_BYTES)
         refresh(regex);
