@@ -57,7 +57,7 @@ static const struct vwi_config_key keys[] = {
          "What lines of the model's log mean: texts that are looked for anywhere in a line, case matters; one between slashes is "
          "a POSIX extended regular expression. See docs/readiness.md."),
     CHOICE("logActionConfig.preset", NULL, CONFIG(ready.preset),
-           "The patterns of a known model server; those of the lists below are added to them.", VWI_PRESET_NAMES),
+           "The patterns of a known model server, one of " VWI_PRESET_NAMES ". Those of the lists below are added to them.", VWI_PRESET_NAMES),
     RULE("logActionConfig.onLoad", STRINGS, NULL, "MODEL_LOAD_LOG_MSG", CONFIG(ready.on_load),
          "The model is loaded: benchmark, then ready.", 0, vwi_config_nonempty_problem),
     RULE("logActionConfig.onError", STRINGS, NULL, "MODEL_ERROR_LOG_MSGS", CONFIG(ready.on_error),

@@ -45,42 +45,55 @@ static const char *skip_bracket(const char *p, const char *end)
     return p < end ? p + 1 : end;
 }
 
-/* The larger number of "{n,m}", at p; 1 where it is none. */
+/* What a quantifier at p makes of one part: libc writes counted repetitions out, and x+ as xx*. */
 static unsigned repeat_at(const char *p, const char *end)
 {
     unsigned most = 1, number = 0;
 
+    if (*p != '{')
+        return *p == '+' ? 2 : 1;
     for (p++; p < end && *p != '}'; p++) {
         if (*p >= '0' && *p <= '9')
-            number = number > VWI_REGEX_REPEAT_MAX ? number : number * 10 + (unsigned)(*p - '0');
+            number = number > VWI_REGEX_PARTS_MAX ? number : number * 10 + (unsigned)(*p - '0');
         else
             number = 0;
         if (number > most)
             most = number;
     }
-    return most;
+    return most < VWI_REGEX_PARTS_MAX ? most : VWI_REGEX_PARTS_MAX + 1;
 }
 
-/* NULL, or what cannot be taken though libc might. */
+/* NULL, or what cannot be taken though libc might: it would grow without measure. */
 static const char *find_excess(const char *p, const char *end)
 {
-    unsigned product = 1;
+    struct {
+        unsigned before, last; /* parts of a group, and of what a quantifier would take */
+    } level[VWI_REGEX_TEXT_MAX + 1] = { { 0, 0 } };
+    unsigned depth = 0;
 
-    while (p < end) {
-        if (*p == '[') {
-            p = skip_bracket(p, end);
-            continue;
+    for (; p < end; p++) {
+        if (*p == '\\' && p + 1 < end && p[1] >= '1' && p[1] <= '9')
+            return "has a back-reference, which is not supported";
+        if (strchr("*?+{", *p)) {
+            level[depth].last *= repeat_at(p, end);
+        } else if (*p == ')' && depth) {
+            depth--;
+            level[depth].before += level[depth].last;
+            level[depth].last = level[depth + 1].before + level[depth + 1].last + 1;
+        } else {
+            level[depth].before += level[depth].last;
+            level[depth].last = 1;
+            if (*p == '(') {
+                level[depth++].last = 0;
+                level[depth].before = level[depth].last = 0;
+            }
         }
-        if (*p == '\\' && p + 1 < end) {
-            if (p[1] >= '1' && p[1] <= '9')
-                return "has a back-reference, which is not supported";
+        if (level[depth].before + level[depth].last > VWI_REGEX_PARTS_MAX)
+            return "has more than 1000 parts, repetitions counted";
+        if (*p == '[')
+            p = skip_bracket(p, end) - 1;
+        else if (*p == '\\')
             p++;
-        } else if (*p == '{') {
-            product *= repeat_at(p, end);
-            if (product > VWI_REGEX_REPEAT_MAX)
-                return "repeats more than 255 times, all its counts multiplied";
-        }
-        p++;
     }
     return NULL;
 }

@@ -1,6 +1,6 @@
 /*
- * A POSIX extended regular expression over bytes. What can run away is bounded: the text's length, the product of its counted
- * repetitions, and how much of a line is looked at. Back-references, which POSIX does not have here and which make matching
+ * A POSIX extended regular expression over bytes. What can run away is bounded: the text's length, what its counted
+ * repetitions amount to, and how much of a line is looked at. Back-references, which POSIX does not have here and which make matching
  * exponential, are refused.
  */
 #ifndef VWI_CORE_REGEX_H
@@ -13,7 +13,7 @@
 #include "base/text.h"
 
 #define VWI_REGEX_TEXT_MAX 1000  /* bytes of an expression */
-#define VWI_REGEX_REPEAT_MAX 255 /* {n} times {m} and so on over the whole expression; RE_DUP_MAX of POSIX */
+#define VWI_REGEX_PARTS_MAX 1000 /* of an expression whose repetitions are written out: (a{20}){20} has 420 */
 #define VWI_REGEX_LINE_MAX 4096  /* bytes of a line that are looked at */
 
 struct vwi_regex;

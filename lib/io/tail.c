@@ -1,8 +1,9 @@
 /*
  * One descriptor for the file, one for inotify (file and directory), and a slow timer beside them for filesystems that do not
  * tell. Whatever wakes us, one function looks: read to the end, then ask whether the path still names this file.
- * The odd thing: an old file is left only when its successor has a first byte, because a writer that is told to reopen goes on
- * writing to the old name in between.
+ * The odd things: an old file is left only when its successor has a first byte, because a writer that is told to reopen goes on
+ * writing to the old name in between. And each read begins a little before the place we are at, in the same call: bytes there that
+ * are not those we had mean that the file was truncated and written anew, even if it is longer than before.
  */
 #include "io/tail.h"
 
@@ -12,12 +13,18 @@
 #include <string.h>
 #include <sys/inotify.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/vwi.h"
 
+#define MARK_BYTES 128u                       /* before our place, by which a file is known again */
+#define BURST_MS 10                           /* in so much time ... */
+#define BURST_LOOKS 20                        /* ... so many looks at once; then one each PACE_MS, for some log line by line */
+#define PACE_MS 2
 #define TURN_BYTES (256u * 1024)              /* read in one turn of the loop */
 #define POLL_MS 1000                          /* beside inotify */
 #define POLL_BLIND_MS 250                     /* without it */
@@ -35,6 +42,11 @@ struct vwi_tail {
     struct event *notify_ev;
     struct vwi_timer timer;
     uint64_t offset;       /* what was read of this file */
+    char mark[MARK_BYTES];
+    size_t mark_len;       /* of the bytes before offset */
+    bool seekable;         /* a pipe is not: it has no place to come back to */
+    int64_t burst_ms;      /* since when looks are counted */
+    unsigned looks;
     struct vwi_lines lines;
     bool dead;
     int said_errno;        /* UNREADABLE is said once for each reason */
@@ -87,13 +99,19 @@ static void watch_dir(struct vwi_tail *t)
         watch_path(t, &t->dir_wd, DIR_EVENTS);
 }
 
+static void go_to_start(struct vwi_tail *t)
+{
+    t->offset = 0;
+    t->mark_len = 0;
+    vwi_lines_forget(&t->lines);
+}
+
 static void leave_file(struct vwi_tail *t)
 {
     if (t->fd >= 0)
         close(t->fd);
     t->fd = -1;
-    t->offset = 0;
-    vwi_lines_forget(&t->lines);
+    go_to_start(t);
     unwatch(t, &t->file_wd);
     t->file_wd = t->next_wd; /* usually the file opened next; if not, opening replaces it */
     t->next_wd = -1;
@@ -119,10 +137,51 @@ static bool open_file(struct vwi_tail *t)
         return false;
     }
     t->said_errno = 0;
-    t->offset = 0;
+    t->seekable = S_ISREG(st.st_mode);
     watch_path(t, &t->file_wd, FILE_EVENTS);
     note(t, VWI_TAIL_OPENED, 0);
     return !t->dead;
+}
+
+/* The last MARK_BYTES before offset, now that so many more were read. */
+static void remember(struct vwi_tail *t, const char *fresh, size_t len)
+{
+    size_t kept = len < MARK_BYTES ? MARK_BYTES - len : 0;
+
+    if (kept > t->mark_len)
+        kept = t->mark_len;
+    memmove(t->mark, t->mark + t->mark_len - kept, kept);
+    if (len > MARK_BYTES) {
+        fresh += len - MARK_BYTES;
+        len = MARK_BYTES;
+    }
+    memcpy(t->mark + kept, fresh, len);
+    t->mark_len = kept + len;
+}
+
+/* What was not read yet is gone. */
+static void start_again(struct vwi_tail *t)
+{
+    go_to_start(t);
+    t->counts.truncated++;
+    note(t, VWI_TAIL_TRUNCATED, 0);
+}
+
+/* As read(); *ret_same is false where the bytes before our place are not the ones we had. */
+static ssize_t read_fresh(struct vwi_tail *t, char *at, size_t room, bool *ret_same)
+{
+    char mark[MARK_BYTES];
+    struct iovec parts[] = { { mark, t->mark_len }, { at, room } };
+    ssize_t n;
+
+    *ret_same = true;
+    if (!t->seekable)
+        return read(t->fd, at, room);
+    n = preadv(t->fd, parts, 2, (off_t)(t->offset - t->mark_len));
+    if (n < 0)
+        return n;
+    *ret_same = (size_t)n >= t->mark_len && memcmp(mark, t->mark, t->mark_len) == 0;
+    return n - (ssize_t)t->mark_len;
 }
 
 /* Reads on until the end or the turn's budget. True at the end. */
@@ -131,14 +190,20 @@ static bool read_on(struct vwi_tail *t, size_t *budget)
     while (*budget > 0 && !t->dead) {
         size_t room;
         char *at = vwi_lines_room(&t->lines, &room);
-        ssize_t n = read(t->fd, at, room < *budget ? room : *budget);
+        bool same;
+        ssize_t n = read_fresh(t, at, room < *budget ? room : *budget, &same);
 
         if (n < 0 && errno == EINTR)
             continue;
+        if (!same) {
+            start_again(t);
+            continue;
+        }
         if (n <= 0)
             return true;
         *budget -= (size_t)n;
         t->offset += (uint64_t)n;
+        remember(t, at, (size_t)n);
         vwi_lines_took(&t->lines, (size_t)n);
     }
     return false;
@@ -146,22 +211,13 @@ static bool read_on(struct vwi_tail *t, size_t *budget)
 
 enum turn { TURN_WAIT, TURN_AGAIN };
 
-/* At the end of the file: has it shrunk, or does the path name another file with something in it? */
+/* At the end of the file: does the path name another file with something in it? */
 static enum turn look_around(struct vwi_tail *t, bool *drained)
 {
     struct stat here, there;
 
     if (fstat(t->fd, &here) != 0)
         return TURN_WAIT;
-    if (S_ISREG(here.st_mode) && (uint64_t)here.st_size < t->offset) {
-        if (lseek(t->fd, 0, SEEK_SET) != 0)
-            return TURN_WAIT;
-        t->offset = 0;
-        vwi_lines_forget(&t->lines);
-        t->counts.truncated++;
-        note(t, VWI_TAIL_TRUNCATED, 0);
-        return TURN_AGAIN;
-    }
     if (stat(t->path, &there) != 0 || (there.st_dev == here.st_dev && there.st_ino == here.st_ino)) {
         *drained = false;
         return TURN_WAIT;
@@ -189,6 +245,8 @@ static void look(void *arg)
     bool drained = false;
     enum turn turn = TURN_AGAIN;
 
+    if (t->notify_ev)
+        event_add(t->notify_ev, NULL); /* may_look() may have taken it out */
     watch_dir(t); /* first, so that no creation falls between looking and watching */
     while (turn == TURN_AGAIN && budget > 0 && !t->dead) {
         if (t->fd < 0 && !open_file(t))
@@ -220,6 +278,22 @@ static bool concerns(struct vwi_tail *t, const struct inotify_event *ev)
     return true;
 }
 
+/* False: looks come too thick, the next one waits for the timer, and until then nothing is heard. */
+static bool may_look(struct vwi_tail *t)
+{
+    int64_t now = vwi_mono_ms();
+
+    if (now - t->burst_ms >= BURST_MS) {
+        t->burst_ms = now;
+        t->looks = 0;
+    }
+    if (++t->looks <= BURST_LOOKS)
+        return true;
+    event_del(t->notify_ev);
+    vwi_timer_start(&t->timer, PACE_MS);
+    return false;
+}
+
 static void on_notify(evutil_socket_t fd, short what, void *arg)
 {
     struct vwi_tail *t = arg;
@@ -236,7 +310,7 @@ static void on_notify(evutil_socket_t fd, short what, void *arg)
         ours = concerns(t, ev) || ours;
         at += (ssize_t)sizeof *ev + (ssize_t)ev->len;
     }
-    if (ours)
+    if (ours && may_look(t))
         look(t);
 }
 

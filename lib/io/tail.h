@@ -5,8 +5,9 @@
  * last line is handed out as it is.
  *
  * Rename, delete and recreate lose and double nothing: the old file is read on until the new one has its first byte, then to its
- * end, and only then left. A file that came and went again between two looks is not seen. Truncation in place is noticed when
- * the file is shorter than what was read; what was not read by then is gone, and it is counted.
+ * end, and only then left. A file that came and went again between two looks is not seen. Truncation in place is noticed when the
+ * file is shorter than what was read, or when the bytes before our place are not those we read there; the file is read again from
+ * its beginning, what was not read before is gone, and it is counted.
  */
 #ifndef VWI_IO_TAIL_H
 #define VWI_IO_TAIL_H

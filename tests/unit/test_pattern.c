@@ -127,6 +127,7 @@ static const struct {
     { "/^(up|on)$/", "upon", false },
     { "/up|on/", "once", true },
     { "/a{2,3}b/", "xaab", true },
+    { "/(a{20}){20}|[0-9]+:[0-9]+:[0-9]+ (up|on)+/", "10:11:12 upon", true },
     { "/ab?c/", "ac", true },
     { "/ab*c/", "xacx", true },
     { "/ab+c/", "ac", false },
@@ -198,9 +199,11 @@ static const struct {
     { "/(a/", "not a POSIX extended regular expression" },
     { "/[a/", "not a POSIX extended regular expression" },
     { "/(a)\\1/", "back-reference" },
-    { "/a{16}b{16}/", "255 times" },
-    { "/(a{20}){20}/", "255 times" },
-    { "/a{1,999999999999}/", "255 times" },
+    { "/(a{40}){40}/", "1000 parts" },
+    { "/a{1,999999999999}/", "1000 parts" },
+    { "/(((((((((((a+)+)+)+)+)+)+)+)+)+)+)/", "1000 parts" },
+    { "/a++++++++++++++/", "1000 parts" },
+    { "/((a{30}|b){10}c){9}/", "1000 parts" },
 };
 
 START_TEST(an_expression_that_cannot_be_taken_is_refused_with_its_reason)

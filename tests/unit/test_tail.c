@@ -299,6 +299,86 @@ START_TEST(tail_notices_truncation_in_place_and_counts_it)
 }
 END_TEST
 
+static const struct {
+    const char *again;
+    unsigned lines;
+    const char *said;
+} rewritten[] = {
+    { "one\ntwo\nthree\nfour\nfive\n", 5, "one|two|three|four|five|" }, /* longer than before */
+    { "AAAA\nBBBB\n", 2, "AAAA|BBBB|" },                               /* as long */
+    { "c\n", 1, "c|" },
+};
+
+START_TEST(tail_notices_a_file_that_was_truncated_and_written_anew_between_two_looks)
+{
+    append(t.path, "aaaa\nbbbb\n");
+    follow(t.path);
+    wait_lines(2, "aaaa|bbbb|");
+    put(t.path, O_TRUNC, rewritten[_i].again, strlen(rewritten[_i].again));
+    wait_lines(rewritten[_i].lines, rewritten[_i].said);
+    ck_assert_uint_eq(vwi_tail_counts(t.tail).truncated, 1);
+    append(t.path, "on\n");
+    wait_lines(1, "on|");
+    ck_assert_uint_eq(vwi_tail_counts(t.tail).truncated, 1);
+}
+END_TEST
+
+START_TEST(tail_goes_on_after_a_rotation_by_copy_and_truncate)
+{
+    append(t.path, "1\n2\nha");
+    follow(t.path);
+    wait_lines(2, "1|2|");
+    put(t.other, O_TRUNC, "1\n2\nha", 6);
+    ck_assert_int_eq(truncate(t.path, 0), 0);
+    append(t.path, "3\n4\n5\n");
+    wait_lines(3, "3|4|5|");
+    ck_assert_uint_eq(vwi_tail_counts(t.tail).truncated, 1);
+    ck_assert_uint_eq(t.notes[VWI_TAIL_TRUNCATED], 1);
+}
+END_TEST
+
+struct chatter {
+    struct vwi_timer timer;
+    unsigned left;
+};
+
+static void write_one(void *arg)
+{
+    struct chatter *c = arg;
+
+    append(t.path, "line\n");
+    if (--c->left)
+        vwi_timer_start(&c->timer, 0);
+}
+
+START_TEST(tail_hears_a_line_at_a_time_from_a_writer_that_never_rests)
+{
+    struct chatter c = { .left = 2000 };
+
+    follow(t.path);
+    ck_assert_int_eq(vwi_timer_init(&c.timer, t.loop, write_one, &c), VW_OK);
+    vwi_timer_start(&c.timer, 0);
+    wait_lines(2000, NULL);
+    ck_assert_uint_eq(vwi_tail_counts(t.tail).lines, 2000);
+    vwi_timer_fini(&c.timer);
+}
+END_TEST
+
+START_TEST(tail_reads_a_pipe)
+{
+    int fd;
+
+    ck_assert_int_eq(mkfifo(t.path, 0600), 0);
+    follow(t.path);
+    wait_note(VWI_TAIL_OPENED);
+    fd = open(t.path, O_WRONLY | O_NONBLOCK);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, "one\ntwo\n", 8), 8);
+    wait_lines(2, "one|two|");
+    close(fd);
+}
+END_TEST
+
 START_TEST(tail_skips_the_hole_that_a_writer_leaves_behind_a_truncation)
 {
     static const off_t far = 300000; /* more than the longest line */
@@ -545,6 +625,11 @@ Suite *tail_suite(void)
     tcase_add_test(tc, tail_goes_on_after_many_rotations);
     tcase_add_test(tc, tail_reads_a_deleted_file_to_its_end_and_then_the_recreated_one);
     tcase_add_test(tc, tail_notices_truncation_in_place_and_counts_it);
+    tcase_add_loop_test(tc, tail_notices_a_file_that_was_truncated_and_written_anew_between_two_looks, 0,
+                        (int)VWI_ARRAY_LEN(rewritten));
+    tcase_add_test(tc, tail_goes_on_after_a_rotation_by_copy_and_truncate);
+    tcase_add_test(tc, tail_hears_a_line_at_a_time_from_a_writer_that_never_rests);
+    tcase_add_test(tc, tail_reads_a_pipe);
     tcase_add_test(tc, tail_skips_the_hole_that_a_writer_leaves_behind_a_truncation);
     tcase_add_test(tc, tail_cuts_a_long_line_and_goes_on_behind_it);
     tcase_add_loop_test(tc, tail_allows_a_line_of_just_the_limit, 0, (int)VWI_ARRAY_LEN(long_lines));
