@@ -147,6 +147,7 @@ struct vwi_report_conf {
 struct vwi_ready_conf {
     struct vwi_strings log_files, on_load, on_error, on_info; /* patterns: those of the preset first */
     char *preset;      /* NULL: none */
+    bool rotate_log;   /* log files are set aside before they are read */
     char *health_path; /* NULL: no probe */
     bool sticky;       /* errorPolicy */
     double load_s;     /* load timeout */

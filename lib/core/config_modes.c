@@ -268,6 +268,14 @@ static void choose_session_port(struct vwi_fill *fill, const json_t *root)
         vwi_fill_error(fill, "sessionPort", "is workerPort, too; choose another one, or 0 for none");
 }
 
+/* As with the platform's boot script, only this text asks for it. */
+static void read_rotation(struct vwi_fill *fill)
+{
+    const char *text = vwi_fill_env(fill, "ROTATE_MODEL_LOG");
+
+    fill->config->ready.rotate_log = text && strcmp(text, "true") == 0;
+}
+
 void vwi_fill_modes(struct vwi_fill *fill, json_t *root)
 {
     const struct vwi_front_conf *front = &fill->config->front;
@@ -281,6 +289,7 @@ void vwi_fill_modes(struct vwi_fill *fill, json_t *root)
     order_plugin_path(fill);
     find_state_dir(fill);
     choose_error_policy(fill, root);
+    read_rotation(fill);
     if (front->max_body_bytes > front->max_buffered_bytes)
         vwi_fill_warn(fill, "limits.maxBodyBytes is larger than limits.maxBufferedBytes, so a body of that size is always "
                             "refused");

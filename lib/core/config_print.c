@@ -262,6 +262,8 @@ static void put_environment(struct print *print, json_t *root)
         put(print, object, "VASTWORKER_BEARER_KEYS", json_string(HIDDEN));
     if (report->addresses.count)
         put(print, object, "REPORT_ADDR", strings_of(print, &report->addresses));
+    if (print->config->ready.rotate_log)
+        put(print, object, "ROTATE_MODEL_LOG", json_true());
     put(print, root, "mode", json_string(report->platform ? "platform" : "local"));
     put(print, root, "environment", object);
 }

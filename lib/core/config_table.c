@@ -269,6 +269,8 @@ static const struct vwi_config_variable variables[] = {
     { "VAST_TCP_PORT_<workerPort>", "The port outside that leads to workerPort, for the advertised url." },
     { "USE_SSL", "Whether TLS is served, over tls.enabled: only the text true asks for it. Platform mode: true." },
     { "VASTWORKER_PLUGIN_PATH", "Directories to look for plugins in, separated by colons, before those of pluginPath." },
+    { "ROTATE_MODEL_LOG", "Whether a modelLogFile that is there at the start is moved to the end of FILE.old first, so that a load line of "
+                          "the previous run is not read: only the text true asks for it." },
     { "WORKSPACE_DIR, XDG_STATE_HOME", "Where stateDir is by default." },
 };
 

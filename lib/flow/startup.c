@@ -10,6 +10,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "flow/health.h"
+#include "io/file.h"
 #include "io/tail.h"
 
 #define SHOWN_BYTES 400     /* of a model's line in our log */
@@ -214,6 +215,19 @@ static void warn(const struct vwi_startup *s)
                      VWI_READY_UNKNOWN_PERF);
 }
 
+/* A line of the previous run must not count. */
+static void set_aside(const struct vwi_startup *s, const char *path)
+{
+    vw_error_t why = { VW_OK, "" };
+
+    if (!s->setup.ready->rotate_log || !vwi_file_exists(path))
+        return;
+    if (vwi_file_set_aside(path, &why) == VW_OK)
+        vwi_log_info(s->setup.log, "model log %s: what was in it is in %s.old", path, path);
+    else
+        vwi_log_warn(s->setup.log, "ROTATE_MODEL_LOG: %s; it is read from its beginning", why.text);
+}
+
 static vw_err open_tails(struct vwi_startup *s, vw_error_t *why)
 {
     static const struct vwi_tail_events tail_events = { on_tail_line, on_tail_note };
@@ -224,6 +238,7 @@ static vw_err open_tails(struct vwi_startup *s, vw_error_t *why)
         struct source *source = &s->sources[s->source_count];
 
         source->startup = s;
+        set_aside(s, files->items[s->source_count]);
         err = vwi_tail_create(s->setup.loop, files->items[s->source_count], &tail_events, source, &source->tail, why);
         s->source_count += err == VW_OK;
     }

@@ -125,6 +125,65 @@ out:
     return err;
 }
 
+/* All of from; false with errno. */
+static bool copy_all(int from, int to)
+{
+    char chunk[CHUNK * 4];
+
+    for (;;) {
+        ssize_t n = read(from, chunk, sizeof chunk);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n == 0;
+        if (!write_all(to, chunk, (size_t)n))
+            return false;
+    }
+}
+
+/* 0, or the reason; on failure what was appended is taken away again. */
+static int move_into(int from, int to)
+{
+    off_t before = lseek(to, 0, SEEK_END);
+    int cause = 0;
+
+    if (before < 0 || !copy_all(from, to) || fsync(to) != 0 || ftruncate(from, 0) != 0)
+        cause = errno ? errno : EIO;
+    if (cause && before >= 0 && ftruncate(to, before) != 0)
+        return cause; /* a copy too many; nothing is lost */
+    return cause;
+}
+
+vw_err vwi_file_set_aside(const char *path, vw_error_t *why)
+{
+    struct vwi_text old = VWI_TEXT_INIT;
+    int from = open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY), to = -1, cause = 0;
+    struct stat st;
+
+    if (from < 0)
+        return errno == ENOENT ? VW_OK : vwi_fail(why, VW_E_IO, "%s: %s", path, strerror(errno));
+    if (!vwi_text_addf(&old, "%s.old", path)) {
+        close(from);
+        return vwi_fail(why, VW_E_NOMEM, "%s: out of memory", path);
+    }
+    if (fstat(from, &st) != 0)
+        cause = errno;
+    else if (!S_ISREG(st.st_mode))
+        cause = EINVAL;
+    else
+        to = open(old.p, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, st.st_mode & 0777);
+    if (!cause)
+        cause = to < 0 ? errno : move_into(from, to);
+    if (cause)
+        vwi_fail(why, VW_E_IO, "%s: cannot be set aside as %s: %s", path, old.p, strerror(cause));
+    if (to >= 0)
+        close(to);
+    close(from);
+    vwi_text_fini(&old);
+    return cause ? VW_E_IO : VW_OK;
+}
+
 bool vwi_file_exists(const char *path)
 {
     struct stat st;

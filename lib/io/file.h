@@ -15,6 +15,11 @@
 vw_err vwi_file_read(const char *path, size_t max, struct vwi_text *ret, vw_error_t *why);
 /* Temporary file beside path, fsync, rename. mode is not narrowed by the umask. */
 vw_err vwi_file_write(const char *path, const char *data, size_t len, mode_t mode, vw_error_t *why);
+/*
+ * Appends what is in the file to PATH.old and empties it in place, so that a writer that has it open goes on in it. A file that is not
+ * there is fine. VW_E_IO: not all could be copied, and both are as before.
+ */
+vw_err vwi_file_set_aside(const char *path, vw_error_t *why);
 bool vwi_file_exists(const char *path); /* of any kind, readable or not */
 /* The directory and its missing parents, as mkdir -p. */
 vw_err vwi_dir_make(const char *path, mode_t mode, vw_error_t *why);

@@ -389,6 +389,7 @@ START_TEST(environment_alone_is_a_configuration)
     set(&s.env, "USE_SSL", "false");
     set(&s.env, "PUBLIC_IPADDR", "203.0.113.7");
     set(&s.env, "VAST_TCP_PORT_3000", "41234");
+    set(&s.env, "ROTATE_MODEL_LOG", "True"); /* only the text true */
     load(&s, NULL, 0);
     ck_assert_int_eq(s.err, VW_OK);
     ck_assert(s.config->platform && s.config->report.platform && s.config->report.enabled && s.config->catch_all);
@@ -403,6 +404,7 @@ START_TEST(environment_alone_is_a_configuration)
     ck_assert_int_eq(s.config->auth.json_max_depth, 512);
     ck_assert(s.config->auth.strict_url && !s.config->auth.unsecured && s.config->ready.sticky);
     ck_assert_ptr_null(s.config->ready.state_dir);
+    ck_assert(!s.config->ready.rotate_log);
     ck_assert_double_eq(s.config->drain_s, 30);
     ck_assert_uint_eq(s.config->warnings.count, 0);
     unload(&s);

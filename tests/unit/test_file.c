@@ -2,9 +2,11 @@
 #include <check.h>
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -151,6 +153,88 @@ START_TEST(a_stamp_changes_when_the_file_does)
 }
 END_TEST
 
+static void expect_text(const char *where, const char *expected)
+{
+    struct vwi_text text = VWI_TEXT_INIT;
+
+    ck_assert_int_eq(vwi_file_read(where, 100000, &text, NULL), VW_OK);
+    ck_assert_str_eq(text.p, expected);
+    vwi_text_fini(&text);
+}
+
+static void put_text(const char *where, const char *text)
+{
+    FILE *f = fopen(where, "w");
+
+    ck_assert_ptr_nonnull(f);
+    ck_assert_uint_eq(fwrite(text, 1, strlen(text), f), strlen(text));
+    ck_assert_int_eq(fclose(f), 0);
+}
+
+START_TEST(a_file_is_set_aside_behind_what_was_before_and_emptied_in_place)
+{
+    char old[140];
+    struct stat before, after;
+    FILE *writer;
+
+    snprintf(old, sizeof old, "%s.old", path);
+    ck_assert_int_eq(vwi_file_set_aside(path, NULL), VW_OK); /* nothing there */
+    ck_assert_uint_eq(count_entries(), 0);
+    put_text(path, "first run\n");
+    ck_assert_int_eq(vwi_file_set_aside(path, NULL), VW_OK);
+    put_text(path, "second run\n");
+    ck_assert_int_eq(stat(path, &before), 0);
+    writer = fopen(path, "a");
+    ck_assert_int_eq(vwi_file_set_aside(path, NULL), VW_OK);
+    ck_assert_int_eq(stat(path, &after), 0);
+    ck_assert(before.st_ino == after.st_ino && after.st_size == 0);
+    expect_text(old, "first run\nsecond run\n");
+    fputs("third run\n", writer);
+    fclose(writer);
+    expect_text(path, "third run\n");
+}
+END_TEST
+
+START_TEST(a_file_that_cannot_be_copied_whole_stays_as_it_is)
+{
+    char old[140], *much = malloc(90001);
+    struct rlimit limit = { 40000, 40000 };
+    vw_error_t why = { VW_OK, "" };
+    struct stat st;
+
+    snprintf(old, sizeof old, "%s.old", path);
+    memset(much, 'x', 90000);
+    much[90000] = '\0';
+    put_text(path, much);
+    put_text(old, "before\n");
+    signal(SIGXFSZ, SIG_IGN);
+    ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0); /* as a disk that is full: half of it can be written */
+    ck_assert_int_eq(vwi_file_set_aside(path, &why), VW_E_IO);
+    ck_assert_ptr_nonnull(strstr(why.text, ".old: "));
+    expect_text(old, "before\n");
+    ck_assert(stat(path, &st) == 0 && st.st_size == 90000);
+    free(much);
+}
+END_TEST
+
+START_TEST(what_is_no_regular_file_is_not_set_aside)
+{
+    char old[140];
+    vw_error_t why = { VW_OK, "" };
+
+    snprintf(old, sizeof old, "%s.old", path);
+    put_text(path, "text\n");
+    ck_assert_int_eq(mkdir(old, 0700), 0);
+    ck_assert_int_eq(vwi_file_set_aside(path, &why), VW_E_IO);
+    expect_text(path, "text\n");
+    ck_assert_int_eq(rmdir(old), 0);
+    ck_assert_int_eq(unlink(path), 0);
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    ck_assert_int_eq(vwi_file_set_aside(path, NULL), VW_E_IO);
+    ck_assert_uint_eq(count_entries(), 1);
+}
+END_TEST
+
 Suite *file_suite(void);
 
 Suite *file_suite(void)
@@ -166,6 +250,9 @@ Suite *file_suite(void)
     tcase_add_test(tc, a_failed_write_leaves_the_old_file_and_no_other);
     tcase_add_test(tc, directories_are_made_with_their_parents);
     tcase_add_test(tc, a_stamp_changes_when_the_file_does);
+    tcase_add_test(tc, a_file_is_set_aside_behind_what_was_before_and_emptied_in_place);
+    tcase_add_test(tc, a_file_that_cannot_be_copied_whole_stays_as_it_is);
+    tcase_add_test(tc, what_is_no_regular_file_is_not_set_aside);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/vwi.h"
 #include "flow/startup.h"
+#include "io/file.h"
 #include "unit/model_stub.h"
 #include "unit/scratch.h"
 
@@ -173,6 +174,41 @@ START_TEST(startup_is_ready_with_the_load_line)
     ck_assert_uint_eq(vwi_startup_matches(t.startup, VWI_PATTERN_INFO), 1);
     ck_assert_uint_eq(vwi_startup_matches(t.startup, VWI_PATTERN_ERROR), 0);
     ck_assert_int_eq(t.stub.accepted, 0); /* errors are final here: no probe would change anything */
+}
+END_TEST
+
+START_TEST(startup_sets_a_log_of_the_previous_run_aside_where_it_is_told_to)
+{
+    char old[120];
+    struct vwi_text text = VWI_TEXT_INIT;
+
+    snprintf(old, sizeof old, "%s.old", t.path);
+    t.conf.rotate_log = true;
+    model_says("Application startup complete\n");
+    start();
+    wait_log("reading");
+    ck_assert_str_eq(view().name, "loading");
+    ck_assert_int_eq(vwi_file_read(old, 1000, &text, NULL), VW_OK);
+    ck_assert_str_eq(text.p, "Application startup complete\n");
+    model_says("Downloading\nApplication startup complete\n");
+    wait_state(VWI_STATE_READY);
+    ck_assert_uint_eq(vwi_startup_matches(t.startup, VWI_PATTERN_LOAD), 1);
+    ck_assert_uint_eq(vwi_startup_truncations(t.startup), 0);
+    vwi_text_fini(&text);
+}
+END_TEST
+
+START_TEST(startup_reads_a_log_that_cannot_be_set_aside_from_its_beginning)
+{
+    char old[120];
+
+    snprintf(old, sizeof old, "%s.old", t.path);
+    ck_assert_int_eq(mkdir(old, 0700), 0);
+    t.conf.rotate_log = true;
+    model_says("Application startup complete\n");
+    start();
+    wait_state(VWI_STATE_READY);
+    wait_log("ROTATE_MODEL_LOG: ");
 }
 END_TEST
 
@@ -431,6 +467,8 @@ Suite *startup_suite(void)
     tcase_set_timeout(tc, 60);
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, startup_is_ready_with_the_load_line);
+    tcase_add_test(tc, startup_sets_a_log_of_the_previous_run_aside_where_it_is_told_to);
+    tcase_add_test(tc, startup_reads_a_log_that_cannot_be_set_aside_from_its_beginning);
     tcase_add_test(tc, startup_reports_the_pattern_and_never_the_line);
     tcase_add_test(tc, startup_copies_a_bounded_number_of_lines);
     tcase_add_test(tc, startup_waits_for_a_good_probe_after_the_load_line);
