@@ -35,6 +35,7 @@
 #include "flow/sentinel.h"
 #include "flow/sessions.h"
 #include "flow/settings.h"
+#include "flow/trial.h"
 #include "flow/vitals.h"
 #include "io/courier.h"
 #include "io/file.h"
@@ -599,7 +600,7 @@ vw_err vw_worker_create(const vw_worker_options_t *options, vw_worker_t **ret, v
     worker->tells_failure = options->tell_failure != 0;
     worker->driven = options->driven != 0;
     settings = (struct vwi_settings){ options->config_path, options->plugin_path, options->read_environment != 0, options->problem_fn,
-                                      options->problem_arg };
+                                      options->problem_arg, false };
     err = vwi_settings_load(&settings, &worker->config, why);
     if (err == VW_OK) {
         say_warnings(worker);
@@ -761,6 +762,32 @@ vw_err vw_worker_print_config(const vw_worker_t *worker, vw_line_fn fn, void *ar
     if (vwi_config_print(worker->config, &out) != VW_OK)
         out.failed = true;
     return tell_lines(&out, fn, arg);
+}
+
+vw_err vw_config_test_patterns(const vw_worker_options_t *options, const char *log_path, vw_line_fn fn, void *arg, int *ret_loaded,
+                               vw_error_t *why)
+{
+    vw_error_t own = { VW_OK, "" };
+    struct vwi_settings settings = { .only_patterns = true };
+    struct vwi_config *config = NULL;
+    bool loaded = false;
+    vw_err err;
+
+    why = why ? why : &own;
+    why->code = VW_OK;
+    if (!options || !log_path || !fn || !ret_loaded || options->struct_size != sizeof *options)
+        return vwi_fail(why, VW_E_ARG, "options: begin them with VW_WORKER_OPTIONS_INIT of this library's header");
+    settings.path = options->config_path;
+    settings.environment = options->read_environment != 0;
+    settings.problem = options->problem_fn;
+    settings.problem_arg = options->problem_arg;
+    err = vwi_settings_load(&settings, &config, why);
+    if (err == VW_OK)
+        err = vwi_trial_run(&config->ready, log_path, fn, arg, &loaded, why);
+    if (err == VW_OK)
+        *ret_loaded = loaded;
+    vwi_config_destroy(config);
+    return err;
 }
 
 vw_err vw_config_docs(vw_line_fn fn, void *arg)

@@ -13,7 +13,7 @@
 enum { EXIT_CLEAN = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
 
 struct wishes {
-    const char *config, *plugin_path, *check, *print_config, *log_level, *log_format, *version, *help, *docs, *schema;
+    const char *config, *plugin_path, *check, *print_config, *log_level, *log_format, *version, *help, *docs, *schema, *test_patterns;
 };
 
 /* A signal handler has no argument, so the one worker of this program is reached from here. */
@@ -130,6 +130,23 @@ static int work(const struct wishes *wishes)
     return status;
 }
 
+/* 0: a load pattern was found, 1: none, 2: there is something wrong with the configuration or the log. */
+static int test_patterns(const struct wishes *wishes)
+{
+    vw_worker_options_t options = VW_WORKER_OPTIONS_INIT;
+    vw_error_t why = { VW_OK, "" };
+    int loaded = 0;
+    vw_err err;
+
+    options.config_path = wishes->config;
+    options.problem_fn = print_line;
+    options.problem_arg = stderr;
+    err = vw_config_test_patterns(&options, wishes->test_patterns, print_line, stdout, &loaded, &why);
+    if (err != VW_OK)
+        return explain(err, &why, true);
+    return loaded ? EXIT_CLEAN : EXIT_RUNTIME;
+}
+
 int main(int argc, char **argv)
 {
     struct wishes w = { .log_level = "info", .log_format = "text" };
@@ -138,6 +155,7 @@ int main(int argc, char **argv)
         { "--plugin-path", "DIRS", "colon list of plugin folders, searched first", &w.plugin_path, false },
         { "--check", NULL, "load and validate everything, say what the worker would do, and exit", &w.check, false },
         { "--print-config", NULL, "print the effective configuration, secrets masked, and exit", &w.print_config, false },
+        { "--test-patterns", "LOG", "say which lines of a log (- for standard input) would mean what, and exit", &w.test_patterns, false },
         { "--log-level", "LEVEL", "error, warn, info (default) or debug", &w.log_level, false },
         { "--log-format", "FORMAT", "text (default) or json", &w.log_format, false },
         { "--version", NULL, "print the version and exit", &w.version, false },
@@ -169,5 +187,5 @@ int main(int argc, char **argv)
         fprintf(stderr, "vastworker-run: unexpected argument \"%s\"; --help lists the options\n", argv[at]);
         return EXIT_USAGE;
     }
-    return work(&w);
+    return w.test_patterns ? test_patterns(&w) : work(&w);
 }

@@ -137,6 +137,20 @@ VW_API const char *vw_state_name(vw_state_t state);
 VW_API vw_err vw_worker_describe(const vw_worker_t *worker, vw_line_fn fn, void *arg);
 VW_API vw_err vw_worker_print_config(const vw_worker_t *worker, vw_line_fn fn, void *arg);
 
+/*
+ * Which lines of a log the patterns of logActionConfig would match, and as what: one call of fn for each, then one with the sum. Of
+ * options config_path, read_environment, problem_fn and problem_arg count; the rest of the configuration is not judged. Blocks.
+ *
+ * Ownership  all borrowed for the call; log_path "-" is standard input. *ret_loaded is 1 when a load pattern was found, else 0.
+ * Thread     any.
+ * Errors     VW_E_CONFIG  logActionConfig is wrong
+ *            VW_E_IO      the log cannot be read
+ *            VW_E_ARG     struct_size is not one this library knows
+ * Since      0.1
+ */
+VW_API vw_err vw_config_test_patterns(const vw_worker_options_t *options, const char *log_path, vw_line_fn fn, void *arg, int *ret_loaded,
+                                      vw_error_t *why);
+
 /* docs/config.md and docs/config.schema.json, written from the library's own table of keys. Any thread. */
 VW_API vw_err vw_config_docs(vw_line_fn fn, void *arg);
 VW_API vw_err vw_config_schema(vw_line_fn fn, void *arg);

@@ -99,6 +99,19 @@ bool vwi_text_add_field(struct vwi_text *t, struct vwi_span name, struct vwi_spa
     return vwi_text_add(t, "\r\n", 2);
 }
 
+bool vwi_text_add_shown(struct vwi_text *t, const char *p, size_t len, size_t max)
+{
+    size_t at = t->len, i;
+
+    len = len < max ? len : max;
+    if (!vwi_text_add(t, p, len))
+        return false;
+    for (i = at; i < t->len; i++)
+        if ((unsigned char)t->p[i] < 0x20 || t->p[i] == 0x7f)
+            t->p[i] = ' ';
+    return true;
+}
+
 void vwi_text_clear(struct vwi_text *t)
 {
     t->len = 0;

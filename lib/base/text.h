@@ -41,6 +41,8 @@ bool vwi_text_addf(struct vwi_text *t, const char *fmt, ...) VW_PRINTF(2, 3);
 /* Adds a JSON string with its quotes; bytes are taken as UTF-8, controls are escaped. */
 bool vwi_text_add_json(struct vwi_text *t, const char *p, size_t len);
 bool vwi_text_add_field(struct vwi_text *t, struct vwi_span name, struct vwi_span value); /* a line of an HTTP head */
+/* Adds foreign text for people's eyes: at most max bytes of it, controls, which could forge or colour lines, as spaces. */
+bool vwi_text_add_shown(struct vwi_text *t, const char *p, size_t len, size_t max);
 void vwi_text_clear(struct vwi_text *t); /* keeps the memory */
 void vwi_text_fini(struct vwi_text *t);
 

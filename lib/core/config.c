@@ -45,7 +45,9 @@ static vw_err verdict(const struct vwi_fill *fill)
     return fill->error_count ? VW_E_CONFIG : VW_OK;
 }
 
-vw_err vwi_config_load(const struct vwi_config_sources *src, struct vwi_config **ret, struct vwi_text *ret_errors)
+/* What to fill is the caller's; root may be NULL. */
+static vw_err load(const struct vwi_config_sources *src, void (*fill_all)(struct vwi_fill *fill, json_t *root), struct vwi_config **ret,
+                   struct vwi_text *ret_errors)
 {
     struct vwi_fill fill = { .src = src, .errors = ret_errors, .warnings = VWI_TEXT_INIT };
     json_t *root = NULL;
@@ -59,11 +61,7 @@ vw_err vwi_config_load(const struct vwi_config_sources *src, struct vwi_config *
     if (err != VW_OK)
         goto out;
     vwi_fill_expand(&fill, root);
-    vwi_fill_object(&fill, "", root, "", fill.config);
-    vwi_fill_patterns(&fill, root);
-    vwi_fill_model(&fill, root);
-    vwi_fill_handlers(&fill, root);
-    vwi_fill_modes(&fill, root);
+    fill_all(&fill, root);
     keep_warnings(&fill);
     err = verdict(&fill);
     if (err == VW_OK) {
@@ -75,4 +73,35 @@ out:
     vwi_text_fini(&fill.warnings);
     json_decref(root);
     return err;
+}
+
+static void fill_whole(struct vwi_fill *fill, json_t *root)
+{
+    vwi_fill_object(fill, "", root, "", fill->config);
+    vwi_fill_patterns(fill, root);
+    vwi_fill_model(fill, root);
+    vwi_fill_handlers(fill, root);
+    vwi_fill_modes(fill, root);
+}
+
+static void fill_log_actions(struct vwi_fill *fill, json_t *root)
+{
+    static const char scope[] = "logActionConfig";
+    json_t *object = json_object_get(root, scope);
+
+    if (object && !json_is_object(object))
+        vwi_fill_error(fill, scope, "expected an object");
+    else
+        vwi_fill_object(fill, scope, object, scope, fill->config);
+    vwi_fill_patterns(fill, root);
+}
+
+vw_err vwi_config_load(const struct vwi_config_sources *src, struct vwi_config **ret, struct vwi_text *ret_errors)
+{
+    return load(src, fill_whole, ret, ret_errors);
+}
+
+vw_err vwi_config_load_patterns(const struct vwi_config_sources *src, struct vwi_config **ret, struct vwi_text *ret_errors)
+{
+    return load(src, fill_log_actions, ret, ret_errors);
 }

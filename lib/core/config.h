@@ -57,6 +57,8 @@ struct vwi_config_sources {
  * appended to and stays the caller's. *ret is untouched on failure.
  */
 vw_err vwi_config_load(const struct vwi_config_sources *src, struct vwi_config **ret, struct vwi_text *ret_errors);
+/* As far as logActionConfig goes, for a trial of its patterns: nothing else of the file is judged or filled. */
+vw_err vwi_config_load_patterns(const struct vwi_config_sources *src, struct vwi_config **ret, struct vwi_text *ret_errors);
 void vwi_config_destroy(struct vwi_config *config);
 
 /* The effective configuration as indented JSON ending in a newline, under the file's keys; secrets read "***". */

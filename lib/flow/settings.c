@@ -111,7 +111,7 @@ vw_err vwi_settings_load(struct vwi_settings *settings, struct vwi_config **ret,
         }
         sources.cli_plugin_path = &dirs;
     }
-    err = vwi_config_load(&sources, ret, &errors);
+    err = (settings->only_patterns ? vwi_config_load_patterns : vwi_config_load)(&sources, ret, &errors);
 out:
     if (err == VW_E_CONFIG)
         tell_problems(settings, &errors, why);

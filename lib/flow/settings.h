@@ -14,6 +14,7 @@ struct vwi_settings {
     bool environment;        /* whether variables count */
     void (*problem)(void *arg, const char *line); /* one call for each thing that is wrong; may be NULL */
     void *problem_arg;
+    bool only_patterns;      /* nothing but logActionConfig is loaded */
 };
 
 /* A variable, NULL when unset or not to be read. Takes a struct vwi_settings as arg. */

@@ -94,20 +94,14 @@ static bool may_show(struct vwi_startup *s)
     return false;
 }
 
-/* The line goes to our own log and nowhere else; controls would let it forge or colour other lines. */
+/* The line goes to our own log and nowhere else. */
 static void show(struct vwi_startup *s, vw_log_level_t level, enum vwi_pattern_kind kind, const char *line, size_t len)
 {
-    char text[SHOWN_BYTES + 1];
-    size_t i;
+    struct vwi_text text = VWI_TEXT_INIT;
 
-    if (!may_show(s))
-        return;
-    if (len > SHOWN_BYTES)
-        len = SHOWN_BYTES;
-    for (i = 0; i < len; i++)
-        text[i] = (unsigned char)line[i] < 0x20 || line[i] == 0x7f ? ' ' : line[i];
-    text[len] = '\0';
-    vwi_log(s->setup.log, level, "model (%s): %s", vwi_pattern_kind_name(kind), text);
+    if (may_show(s) && vwi_text_add_shown(&text, line, len, SHOWN_BYTES))
+        vwi_log(s->setup.log, level, "model (%s): %s", vwi_pattern_kind_name(kind), text.p);
+    vwi_text_fini(&text);
 }
 
 void vwi_startup_line(struct vwi_startup *s, const char *line, size_t len)

@@ -1,8 +1,12 @@
 /* The buffer holds the longest line with its CR LF, so a line that fills it is too long whatever comes next. */
 #include "io/lines.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "base/err.h"
 #include "base/mem.h"
 
 #define BUF_BYTES (VWI_LINE_MAX + 2)
@@ -98,6 +102,30 @@ void vwi_lines_feed(struct vwi_lines *l, const char *bytes, size_t len)
         bytes += room;
         len -= room;
     }
+}
+
+vw_err vwi_lines_read(struct vwi_lines *l, const char *path, vw_error_t *why)
+{
+    bool own = strcmp(path, "-") != 0;
+    int fd = own ? open(path, O_RDONLY | O_CLOEXEC) : STDIN_FILENO, cause = fd < 0 ? errno : 0;
+    ssize_t n = 1;
+
+    while (fd >= 0 && n != 0 && !cause && !l->stopped) {
+        size_t room;
+        char *at = vwi_lines_room(l, &room);
+
+        n = read(fd, at, room);
+        if (n > 0)
+            vwi_lines_took(l, (size_t)n);
+        else if (n < 0 && errno != EINTR)
+            cause = errno;
+    }
+    if (own && fd >= 0)
+        close(fd);
+    if (cause)
+        return vwi_fail(why, VW_E_IO, "%s: %s", path, strerror(cause));
+    vwi_lines_end(l);
+    return VW_OK;
 }
 
 void vwi_lines_end(struct vwi_lines *l)

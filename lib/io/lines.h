@@ -39,6 +39,9 @@ char *vwi_lines_room(struct vwi_lines *lines, size_t *ret_room);
 void vwi_lines_took(struct vwi_lines *lines, size_t len);
 void vwi_lines_feed(struct vwi_lines *lines, const char *bytes, size_t len);
 
+/* A whole file, "-" for standard input, and its end. Blocks. VW_E_IO names the path. */
+vw_err vwi_lines_read(struct vwi_lines *lines, const char *path, vw_error_t *why);
+
 /* What is held counts as a line, for its end will not come. */
 void vwi_lines_end(struct vwi_lines *lines);
 /* What is held never was. */

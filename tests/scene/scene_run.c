@@ -200,6 +200,63 @@ START_TEST(print_config_is_json_with_secrets_masked)
 }
 END_TEST
 
+#define LLAMA_LOG "main: HTTP server is listening, hostname: x\nmain: model loaded\r\nmain: failed to load model \x1b[31m\n"
+
+/* Neither a key nor a port is needed for it, so what else the configuration lacks does not matter. */
+START_TEST(patterns_are_tried_on_a_log)
+{
+    char *path = temp_file("worker.json", "{'logActionConfig': {'preset': 'llama.cpp', 'onInfo': ['/^main: HTTP/']}, "
+                                          "'handlers': [{'route': '/a', 'auth': 'vast'}]}");
+    char *log = temp_file("model.log", LLAMA_LOG), *script = NULL;
+    struct program *p = run(ARGS("--test-patterns", log, "--config", path), NULL, 0);
+    static const char expected[] = "line 1: info by \"/^main: HTTP/\": main: HTTP server is listening, hostname: x\n"
+                                   "line 2: load by \"main: model loaded\": main: model loaded\n"
+                                   "line 3: error by \"failed to load model\": main: failed to load model  [31m\n"
+                                   "3 lines, 0 of them cut: 1 load, 1 error, 1 info; the model is loaded at line 2\n";
+
+    ck_assert_str_eq(program_out(p), expected);
+    ck_assert_str_eq(program_err(p), "");
+    program_free(p);
+    ck_assert_int_gt(asprintf(&script, "exec " RUN " --test-patterns - --config %s < %s", path, log), 0);
+    p = program_start(ARGS("/bin/sh", "-c", script), NULL);
+    ck_assert_int_eq(program_wait(p), 0);
+    ck_assert_str_eq(program_out(p), expected);
+    program_free(p);
+    free(script);
+    free(log);
+    free(path);
+}
+END_TEST
+
+START_TEST(a_log_without_a_load_line_is_exit_1)
+{
+    char *log = temp_file("model.log", LLAMA_LOG);
+    struct program *p = run(ARGS("--test-patterns", log), ARGS("MODEL_LOAD_LOG_MSG=startup complete"), 1);
+
+    ck_assert_str_eq(program_out(p), "3 lines, 0 of them cut: 0 load, 0 error, 0 info; no load pattern is in it, so the worker would go on "
+                                     "waiting\n");
+    program_free(p);
+    p = run(ARGS("--test-patterns", log), NULL, 1);
+    ck_assert(has(program_out(p), "there are no load patterns"));
+    program_free(p);
+    free(log);
+}
+END_TEST
+
+START_TEST(a_log_that_is_not_there_or_a_pattern_that_is_none_is_exit_2)
+{
+    char *log = temp_file("model.log", LLAMA_LOG);
+    struct program *p = _i ? run(ARGS("--test-patterns", log), ARGS("MODEL_LOAD_LOG_MSG=/(/"), 2)
+                           : run(ARGS("--test-patterns", "/nonexistent/model.log"), NULL, 2);
+
+    ck_assert_str_eq(program_out(p), "");
+    ck_assert_uint_eq(count_lines(program_err(p)), 1);
+    ck_assert(has(program_err(p), _i ? "MODEL_LOAD_LOG_MSG: " : "/nonexistent/model.log: No such file or directory"));
+    program_free(p);
+    free(log);
+}
+END_TEST
+
 START_TEST(a_busy_port_is_one_sentence_and_exit_1_or_2_when_checking)
 {
     struct model *holder = model_start();
@@ -451,6 +508,9 @@ Suite *run_suite(void)
     tcase_add_loop_test(tc, a_plugin_of_another_interface_is_exit_2_with_the_remedy, 0, sizeof strangers / sizeof strangers[0]);
     tcase_add_test(tc, check_says_what_would_be_done_and_starts_nothing);
     tcase_add_test(tc, print_config_is_json_with_secrets_masked);
+    tcase_add_test(tc, patterns_are_tried_on_a_log);
+    tcase_add_test(tc, a_log_without_a_load_line_is_exit_1);
+    tcase_add_loop_test(tc, a_log_that_is_not_there_or_a_pattern_that_is_none_is_exit_2, 0, 2);
     tcase_add_loop_test(tc, a_busy_port_is_one_sentence_and_exit_1_or_2_when_checking, 0, 2);
     tcase_add_loop_test(tc, a_start_that_fails_on_the_platform_is_told_and_exit_2, 0, sizeof failures / sizeof failures[0]);
     tcase_add_test(tc, a_certificate_that_cannot_be_kept_is_told_and_exit_1);
