@@ -144,6 +144,18 @@ struct vwi_report_conf {
     bool legacy_deletions;
 };
 
+/* The model process, where it is ours to start. */
+struct vwi_supervise_conf {
+    char *restart;         /* "always", "on-failure" or "never" */
+    unsigned max_restarts; /* within window; 0: no limit */
+    double window_s;
+    double backoff_s, max_backoff_s; /* before the first of them; each waits twice as long as the one before, up to the latter */
+    double grace_s;        /* between SIGTERM and SIGKILL; 0: SIGKILL at once */
+    char *log_file;        /* a copy of its output; NULL: none */
+    uint64_t log_file_bytes;
+    unsigned log_files;    /* kept besides it */
+};
+
 struct vwi_ready_conf {
     struct vwi_strings log_files, on_load, on_error, on_info; /* patterns: those of the preset first */
     char *preset;      /* NULL: none */

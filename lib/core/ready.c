@@ -10,7 +10,9 @@
 
 #include "base/vwi.h"
 
-enum fault { FAULT_NONE, FAULT_LOG, FAULT_PROBE, FAULT_BENCH, FAULT_KEY, FAULT_LOAD, FAULT_HUNG, FAULT_GPU_LOST, FAULT_GPU_BROKEN, FAULT_OTHER };
+enum fault {
+    FAULT_NONE, FAULT_LOG, FAULT_PROBE, FAULT_BENCH, FAULT_KEY, FAULT_LOAD, FAULT_HUNG, FAULT_GPU_LOST, FAULT_GPU_BROKEN, FAULT_OTHER, FAULT_ENDED
+};
 
 /* What looks bad and is not judged yet. */
 enum charge { CHARGE_NONE, CHARGE_LOG, CHARGE_SILENCE };
@@ -192,8 +194,30 @@ static void on_progress(struct vwi_ready *r, double now_s)
         clear(r);
 }
 
+/* Whatever else was wrong, this is news; but without its GPU no other process will do better. */
+static unsigned on_ended(struct vwi_ready *r, const char *text)
+{
+    r->log = r->health = r->measuring = false;
+    if (r->fault == FAULT_GPU_LOST)
+        return 0;
+    clear(r);
+    return fail(r, FAULT_ENDED, text);
+}
+
+/* Waiting for a key, or for a GPU, has nothing to do with it. */
+static unsigned on_started(struct vwi_ready *r)
+{
+    if (r->fault != FAULT_KEY && r->fault != FAULT_GPU_LOST)
+        clear(r);
+    r->log = r->health = false;
+    r->again = true;
+    return VWI_READY_PROBE_NOW;
+}
+
 static unsigned on_loaded(struct vwi_ready *r)
 {
+    if (r->fault == FAULT_ENDED)
+        return 0; /* says a log file, late */
     r->log = true;
     if (r->fault != FAULT_NONE && r->fault != FAULT_KEY && r->fault != FAULT_LOAD && r->fault != FAULT_GPU_LOST && !r->needs.sticky) {
         clear(r);          /* the model was loaded again: gather the rest anew */
@@ -224,6 +248,8 @@ static void on_good(struct vwi_ready *r, double now_s)
     bool patient = rows[r->state].serves || r->charge == CHARGE_LOG || (r->fault != FAULT_NONE && r->fault != FAULT_KEY);
 
     r->bad = 0;
+    if (r->fault == FAULT_ENDED)
+        return; /* somebody else listens there */
     if (++r->good < (patient ? VWI_READY_RISE : 1))
         return;
     r->health = true;
@@ -279,7 +305,7 @@ static unsigned on_load_timeout(struct vwi_ready *r)
 {
     char text[VWI_READY_TEXT];
 
-    if (r->loadtime_s > 0 || r->state != VWI_STATE_LOADING)
+    if ((r->loadtime_s > 0 && !r->again) || r->state != VWI_STATE_LOADING)
         return 0; /* the benchmark has a limit of its own */
     snprintf(text, sizeof text, "Model not ready within %g s: %s", r->needs.load_s, loading_reason(r));
     return fail(r, FAULT_LOAD, text);
@@ -355,6 +381,10 @@ static unsigned note(struct vwi_ready *r, enum vwi_ready_event event, const char
     case VWI_READY_FAILED:
         r->log = r->health = false; /* whatever comes next has to load again */
         return fail(r, FAULT_OTHER, text);
+    case VWI_READY_ENDED:
+        return on_ended(r, text);
+    case VWI_READY_STARTED:
+        return on_started(r);
     case VWI_READY_DRAIN:
     case VWI_READY_EVENTS:
         break;
@@ -378,6 +408,8 @@ static unsigned go(struct vwi_ready *r, enum vwi_state to, double now_s)
         r->measuring = true;
         wishes |= VWI_READY_MEASURE;
     }
+    if (to == VWI_STATE_READY)
+        r->again = false;
     if (to == VWI_STATE_READY && r->loadtime_s <= 0) {
         r->loadtime_s = now_s - r->start_s;
         if (r->loadtime_s < 0.001)
@@ -439,6 +471,8 @@ int64_t vwi_ready_probe_gap_ms(const struct vwi_ready *r)
     /* Where only the port was asked for and errors are final, nothing a later probe says would matter. */
     int64_t slow = r->needs.health || !r->needs.sticky ? 10000 : 0;
 
+    if (r->fault == FAULT_ENDED && r->state != VWI_STATE_DRAINING)
+        return 0;
     if (r->charge != CHARGE_NONE && r->state != VWI_STATE_DRAINING)
         return r->charge == CHARGE_LOG && r->hasty ? VWI_READY_CHARGED_MS : 1000;
     switch (r->state) {

@@ -60,7 +60,9 @@ enum vwi_ready_event {
     VWI_READY_GPU_LOST,     /* text: an error that only GPU_BACK ends, and what was loaded has to load again */
     VWI_READY_GPU_BACK,
     VWI_READY_GPU_BROKEN,   /* text: an error until the model is loaded again, or was down and is healthy again */
-    VWI_READY_FAILED,       /* text: child exit, embedder, start-up */
+    VWI_READY_FAILED,       /* text: embedder, start-up */
+    VWI_READY_ENDED,        /* text: the model process; an error over any other but a lost GPU, which only STARTED clears, under either policy */
+    VWI_READY_STARTED,      /* again: it has to load again, and what was wrong with the one before is forgotten */
     VWI_READY_DRAIN,
     VWI_READY_EVENTS
 };
@@ -80,6 +82,7 @@ struct vwi_ready {
     double cleared_s;   /* when the last charge was dropped; 0: never */
     bool listening, log, health, key, certificate, measuring, suspect;
     bool fell;          /* since a GPU broke the model was down: good probes are of another process then */
+    bool again;         /* the model process was started again and is not ready yet: it may take too long to load, too */
     bool hasty;         /* the charge is judged at once, not at leisure: there was none just before */
     unsigned good, bad; /* probes in a row */
     int charge;         /* enum charge of ready.c; 0: none */

@@ -324,6 +324,21 @@ void vwi_startup_key(struct vwi_startup *s, bool present)
 void vwi_startup_certificate(struct vwi_startup *s) { feed(s, VWI_READY_CERTIFICATE, NULL, 0); }
 void vwi_startup_key_failed(struct vwi_startup *s, const char *text) { feed(s, VWI_READY_KEY_FAILED, text, 0); }
 void vwi_startup_error(struct vwi_startup *s, const char *text) { feed(s, VWI_READY_FAILED, text, 0); }
+
+void vwi_startup_ended(struct vwi_startup *s, const char *text)
+{
+    if (s->bench)
+        vwi_bench_cancel(s->bench); /* its requests have broken off, which says nothing of the next process */
+    feed(s, VWI_READY_ENDED, text, 0);
+}
+
+void vwi_startup_started(struct vwi_startup *s)
+{
+    if (s->ready.needs.load_s > 0 && s->ready.state != VWI_STATE_DRAINING)
+        vwi_timer_start(&s->load_limit, (int64_t)(s->ready.needs.load_s * 1000));
+    feed(s, VWI_READY_STARTED, NULL, 0);
+}
+
 void vwi_startup_loaded(struct vwi_startup *s) { feed(s, VWI_READY_LOG_LOADED, NULL, 0); }
 void vwi_startup_capacity(struct vwi_startup *s, double max_perf) { feed(s, VWI_READY_BENCH_DONE, NULL, max_perf); }
 void vwi_startup_unloaded(struct vwi_startup *s) { feed(s, VWI_READY_UNLOADED, NULL, 0); }

@@ -46,7 +46,9 @@ void vwi_startup_start(struct vwi_startup *s);                                  
 void vwi_startup_key(struct vwi_startup *s, bool present);
 void vwi_startup_certificate(struct vwi_startup *s);                              /* there is one now */
 void vwi_startup_key_failed(struct vwi_startup *s, const char *text);             /* clears when the key is present */
-void vwi_startup_error(struct vwi_startup *s, const char *text);                  /* e.g. the model process ended */
+void vwi_startup_error(struct vwi_startup *s, const char *text);
+void vwi_startup_ended(struct vwi_startup *s, const char *text);                  /* the model process; until started, below */
+void vwi_startup_started(struct vwi_startup *s);                                  /* the model process, again */
 void vwi_startup_line(struct vwi_startup *s, const char *line, size_t len);       /* a line of the model's output */
 void vwi_startup_loaded(struct vwi_startup *s);                                   /* as a load line, said by the embedder */
 void vwi_startup_capacity(struct vwi_startup *s, double max_perf);                /* units per second, said by the embedder */

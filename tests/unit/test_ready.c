@@ -557,6 +557,74 @@ START_TEST(a_model_that_ended_has_to_load_again)
 }
 END_TEST
 
+#define ENDED "The model process ended with exit code 1, restarting in 1 s (1 of 5)"
+
+/* A process of ours: whatever the policy, and whatever else was wrong, its end is news and the next one begins afresh. */
+START_TEST(a_process_that_was_started_again_has_to_load_again_and_nothing_else)
+{
+    struct vwi_ready r = serving((struct vwi_ready_needs){ .log = true, .model = true, .sticky = _i & 1 });
+
+    if (_i & 2)
+        condemn(&r, "CUDA out of memory");
+    ck_assert(feed_text(&r, VWI_READY_ENDED, ENDED) & VWI_READY_CHANGED);
+    expect(&r, "error");
+    ck_assert_str_eq(vwi_ready_view(&r).error_msg, ENDED);
+    ck_assert_int_eq(vwi_ready_probe_gap_ms(&r), 0);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    feed(&r, VWI_READY_LOG_LOADED);
+    feed_text(&r, VWI_READY_LOG_ERROR, "Traceback");
+    feed_text(&r, VWI_READY_FAILED, "x");
+    expect(&r, "error");
+    ck_assert_str_eq(vwi_ready_view(&r).error_msg, ENDED);
+    ck_assert(feed(&r, VWI_READY_STARTED) & VWI_READY_PROBE_NOW);
+    expect(&r, "loading");
+    ck_assert_int_eq(vwi_ready_probe_gap_ms(&r), 100);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "loading");
+    feed(&r, VWI_READY_LOG_LOADED);
+    expect(&r, "ready");
+}
+END_TEST
+
+START_TEST(a_benchmark_that_an_end_broke_off_is_begun_anew)
+{
+    struct vwi_ready r = begin((struct vwi_ready_needs){ .log = true, .benchmark = true });
+
+    feed(&r, VWI_READY_LISTENING);
+    ck_assert(feed(&r, VWI_READY_LOG_LOADED) & VWI_READY_MEASURE);
+    feed_text(&r, VWI_READY_ENDED, ENDED);
+    feed(&r, VWI_READY_STARTED);
+    expect(&r, "loading");
+    ck_assert(feed(&r, VWI_READY_LOG_LOADED) & VWI_READY_MEASURE);
+    score(&r, 7);
+    expect(&r, "ready");
+    feed_text(&r, VWI_READY_ENDED, ENDED);
+    feed(&r, VWI_READY_STARTED);
+    feed(&r, VWI_READY_LOG_LOADED);
+    expect(&r, "ready"); /* the capacity is known */
+    ck_assert_double_eq(vwi_ready_view(&r).max_perf, 7);
+}
+END_TEST
+
+START_TEST(a_process_that_was_started_again_may_take_too_long_to_load)
+{
+    struct vwi_ready r = serving((struct vwi_ready_needs){ .log = true, .load_s = 9 });
+
+    ck_assert_uint_eq(feed(&r, VWI_READY_LOAD_TIMEOUT), 0);
+    feed_text(&r, VWI_READY_ENDED, ENDED);
+    feed(&r, VWI_READY_STARTED);
+    feed(&r, VWI_READY_LOAD_TIMEOUT);
+    expect(&r, "error");
+    ck_assert_str_eq(vwi_ready_view(&r).error_msg, "Model not ready within 9 s: waiting for the load line in the model's log");
+    feed(&r, VWI_READY_LOG_LOADED);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "ready");
+    ck_assert_uint_eq(feed(&r, VWI_READY_LOAD_TIMEOUT), 0);
+}
+END_TEST
+
 START_TEST(draining_is_final_and_reports_neither_capacity_nor_error)
 {
     struct vwi_ready r = serving((struct vwi_ready_needs){ .max_perf = 7 });
@@ -774,6 +842,9 @@ Suite *ready_suite(void)
     tcase_add_test(tc, news_about_the_model_replaces_a_missing_key);
     tcase_add_test(tc, loading_has_a_limit_and_says_what_was_missing);
     tcase_add_test(tc, a_model_that_ended_has_to_load_again);
+    tcase_add_loop_test(tc, a_process_that_was_started_again_has_to_load_again_and_nothing_else, 0, 4);
+    tcase_add_test(tc, a_benchmark_that_an_end_broke_off_is_begun_anew);
+    tcase_add_test(tc, a_process_that_was_started_again_may_take_too_long_to_load);
     tcase_add_test(tc, draining_is_final_and_reports_neither_capacity_nor_error);
     tcase_add_test(tc, an_error_without_a_text_gets_one);
     tcase_add_test(tc, a_long_text_is_cut_between_characters);
