@@ -47,6 +47,7 @@ SHARED    := $(B)/libvastworker.so.$(VERSION)
 PLUGINS   := $(foreach d,$(wildcard plugins/*/),$(B)/plugins/$(notdir $(patsubst %/,%,$(d))).so)
 TEST_PLUGINS := $(patsubst tests/plugins/%.c,$(B)/tests/plugins/%.so,$(wildcard tests/plugins/*.c))
 TEST_NVML := $(B)/tests/nvml/fake_nvml.so $(B)/tests/nvml/old_nvml.so
+TEST_CHILDREN := $(patsubst tests/child/%.c,$(B)/tests/child/%,$(wildcard tests/child/*.c))
 RUN_OBJS  := $(patsubst %.c,$(B)/%.o,$(wildcard tools/vastworker-run.c tools/cli.c))
 SIM_OBJS  := $(patsubst %.c,$(B)/%.o,$(wildcard tools/vastworker-sim.c tools/sim_*.c))
 UNIT_OBJS := $(patsubst %.c,$(B)/%.o,$(wildcard tests/unit/*.c))
@@ -61,7 +62,7 @@ TESTS     := $(B)/tests/unit/unit $(if $(SCENE_OBJS),$(B)/tests/scene/scene)
 .PHONY: all tests check soak demo bench asan tsan fuzz install uninstall dist format help clean docs deps testdeps bench-tools force
 .DELETE_ON_ERROR:
 all: deps $(STATIC) $(B)/libvastworker.so $(PLUGINS) $(TOOLS)
-tests: testdeps all $(TESTS) $(TEST_PLUGINS) $(TEST_NVML) $(REPLAYS) $(EXAMPLES)
+tests: testdeps all $(TESTS) $(TEST_PLUGINS) $(TEST_NVML) $(TEST_CHILDREN) $(REPLAYS) $(EXAMPLES)
 
 # Every object waits for these (order only: nothing is built again because of them), so the remedy is the only thing said.
 deps:
@@ -123,6 +124,10 @@ $(B)/tests/nvml/old_nvml.so: OLD := -DOLD_DRIVER
 $(TEST_NVML): tests/nvml/fake_nvml.c tests/nvml/fake_nvml.h | deps
 	@mkdir -p $(@D)
 	$(CC) $(BASE_FLAGS) $(OLD) -shared -o $@ $<
+
+$(B)/tests/child/%: tests/child/%.c | deps
+	@mkdir -p $(@D)
+	$(CC) $(BASE_FLAGS) -o $@ $<
 
 $(B)/tests/%.o: tests/%.c | testdeps
 	@mkdir -p $(@D)

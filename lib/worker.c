@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/err.h"
 #include "base/mem.h"
+#include "base/options.h"
 #include "base/text.h"
 #include "base/vwi.h"
 #include "core/config.h"
@@ -35,6 +36,7 @@
 #include "flow/sentinel.h"
 #include "flow/sessions.h"
 #include "flow/settings.h"
+#include "flow/supervise.h"
 #include "flow/trial.h"
 #include "flow/vitals.h"
 #include "io/courier.h"
@@ -47,6 +49,7 @@
 #define REMEMBERED_PAIRS 1024
 #define MAX_DELETIONS 65536
 #define PUBLISH_MS 200
+#define OPTIONS_LEAST (offsetof(vw_worker_options_t, driven) + sizeof(int)) /* of the first version */
 
 enum { SIGNAL_DRAIN = 1, SIGNAL_STOP = 2, SIGNAL_NEWS = 4 };
 
@@ -73,6 +76,7 @@ struct vw_worker {
     struct vwi_timer publish;
     int64_t start_us;
     bool has_run, tells_failure, driven;
+    vw_worker_options_t options; /* while it is created */
     bool lacks_certificate; /* at the start */
     vw_error_t failure;     /* why the loop was stopped; VW_OK: because it was asked to */
 
@@ -189,6 +193,16 @@ static vw_err serve_tls(struct vw_worker *worker, vw_error_t *why)
     return err == VW_OK ? vwi_front_use_tls(worker->front, worker->tls, why) : err;
 }
 
+/* A worker without a model is of no use. What it owes is said first, also to the control plane. */
+static void on_model_lost(void *arg, const char *text)
+{
+    struct vw_worker *worker = arg;
+
+    vwi_fail(&worker->failure, VW_E_IO, "%s", text);
+    vwi_certificate_stop(worker->certificate);
+    vwi_drain_now(&worker->drain);
+}
+
 /* Nobody can reach us without one. */
 static void on_certificate_failed(void *arg, const char *text)
 {
@@ -224,6 +238,7 @@ static void on_turn(void *arg, double cpu_s, double wall_s)
     struct vw_worker *worker = arg;
 
     vwi_admin_turn(worker->desk.admin, cpu_s, wall_s);
+    vwi_supervise_flush(worker->desk.supervise);
     vwi_log_flush(&worker->log);
 }
 
@@ -406,7 +421,8 @@ static vw_err build_startup(struct vw_worker *worker, struct vwi_settings *setti
     setup.needs_key = verifies(config);
     setup.needs_certificate = worker->lacks_certificate;
     setup.platform = config->platform;
-    setup.fed = setup.driven = worker->driven;
+    setup.driven = worker->driven;
+    setup.fed = worker->driven || worker->options.model_command;
     return vwi_startup_create(&setup, &events, worker, &worker->desk.startup, why);
 }
 
@@ -417,6 +433,27 @@ static vw_err build_sentinel(struct vw_worker *worker, vw_error_t *why)
     if (!worker->config->gpu.enabled)
         return VW_OK;
     return vwi_sentinel_create(worker->loop, &worker->config->gpu, desk->startup, &worker->log, &desk->sentinel, why);
+}
+
+/* Only where somebody asked for it. */
+static vw_err build_supervision(struct vw_worker *worker, vw_error_t *why)
+{
+    static const struct vwi_supervise_events events = { on_model_lost };
+    struct vwi_supervise_setup setup = { .loop = worker->loop, .conf = &worker->config->supervise, .command = worker->options.model_command,
+                                         .echo = worker->options.model_echo, .orphans = worker->options.reap_orphans,
+                                         .startup = worker->desk.startup, .log = &worker->log };
+    const char **environment;
+    vw_err err;
+
+    if (!setup.command && !setup.orphans)
+        return VW_OK;
+    environment = vwi_settings_environment();
+    if (!environment)
+        return vwi_fail(why, VW_E_NOMEM, "model process: out of memory");
+    setup.environment = environment;
+    err = vwi_supervise_create(&setup, &events, worker, &worker->desk.supervise, why);
+    vwi_free(environment);
+    return err;
 }
 
 static vw_err build_reports(struct vw_worker *worker, vw_error_t *why)
@@ -531,6 +568,8 @@ static vw_err build(struct vw_worker *worker, struct vwi_settings *settings, vw_
     if (err == VW_OK)
         err = build_sentinel(worker, why);
     if (err == VW_OK)
+        err = build_supervision(worker, why);
+    if (err == VW_OK)
         err = build_reports(worker, why);
     if (err == VW_OK)
         err = build_front(worker, why);
@@ -579,6 +618,7 @@ static void say_warnings(const struct vw_worker *worker)
 
 vw_err vw_worker_create(const vw_worker_options_t *options, vw_worker_t **ret, vw_error_t *why)
 {
+    vw_worker_options_t given = VW_WORKER_OPTIONS_INIT;
     vw_error_t own = { VW_OK, "" };
     struct vw_worker *worker;
     struct vwi_settings settings;
@@ -587,11 +627,12 @@ vw_err vw_worker_create(const vw_worker_options_t *options, vw_worker_t **ret, v
     if (!why)
         why = &own;
     why->code = VW_OK;
-    if (!options || !ret || options->struct_size != sizeof *options)
+    if (!options || !ret || !vwi_options_copy(&given, sizeof given, options, OPTIONS_LEAST))
         return vwi_fail(why, VW_E_ARG, "options: begin them with VW_WORKER_OPTIONS_INIT of this library's header");
     worker = vwi_zalloc(sizeof *worker);
     if (!worker)
         return vwi_fail(why, VW_E_NOMEM, "worker: out of memory");
+    options = &given;
     pthread_mutex_init(&worker->lock, NULL);
     worker->status = (vw_status_t)VW_STATUS_INIT;
     vwi_log_buffer_init(&worker->log_lines, STDERR_FILENO);
@@ -599,8 +640,9 @@ vw_err vw_worker_create(const vw_worker_options_t *options, vw_worker_t **ret, v
     worker->start_us = vwi_mono_us();
     worker->tells_failure = options->tell_failure != 0;
     worker->driven = options->driven != 0;
+    worker->options = given; /* what it borrows is looked at here alone */
     settings = (struct vwi_settings){ options->config_path, options->plugin_path, options->read_environment != 0, options->problem_fn,
-                                      options->problem_arg, false };
+                                      options->problem_arg, false, options->model_command != NULL };
     err = vwi_settings_load(&settings, &worker->config, why);
     if (err == VW_OK) {
         say_warnings(worker);
@@ -614,6 +656,7 @@ vw_err vw_worker_create(const vw_worker_options_t *options, vw_worker_t **ret, v
         vw_worker_destroy(worker);
         return err;
     }
+    worker->options = (vw_worker_options_t){ 0 };
     publish(worker);
     *ret = worker;
     return VW_OK;
@@ -638,6 +681,7 @@ vw_err vw_worker_run(vw_worker_t *worker)
         vwi_startup_key(worker->desk.startup, true);
     vwi_keyring_start(worker->desk.keyring);
     vwi_startup_start(worker->desk.startup);
+    vwi_supervise_start(worker->desk.supervise);
     if (worker->desk.pubkey)
         vwi_pubkey_start(worker->desk.pubkey);
     if (worker->desk.report && worker->config->ready.state_dir)
@@ -751,7 +795,8 @@ vw_err vw_worker_describe(const vw_worker_t *worker, vw_line_fn fn, void *arg)
 {
     struct vwi_text out = VWI_TEXT_INIT;
 
-    vwi_describe(worker->config, worker->desk.handlers, vwi_front_port(worker->front), worker->tls ? vwi_tls_until(worker->tls) : NULL, &out);
+    vwi_describe(worker->config, worker->desk.handlers, vwi_front_port(worker->front), worker->tls ? vwi_tls_until(worker->tls) : NULL,
+                 worker->desk.supervise, &out);
     return tell_lines(&out, fn, arg);
 }
 
@@ -829,6 +874,7 @@ void vw_worker_destroy(vw_worker_t *worker)
     vwi_certificate_destroy(worker->certificate);
     vwi_tls_destroy(worker->tls);
     vwi_courier_destroy(worker->courier);
+    vwi_supervise_destroy(desk->supervise);
     vwi_sentinel_destroy(desk->sentinel);
     vwi_startup_destroy(desk->startup);
     vwi_admin_destroy(desk->admin);

@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
 #include <vastworker/vastworker.h>
 
@@ -14,6 +16,7 @@ enum { EXIT_CLEAN = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
 
 struct wishes {
     const char *config, *plugin_path, *check, *print_config, *log_level, *log_format, *version, *help, *docs, *schema, *test_patterns;
+    const char *const *command; /* of the model server, behind --; NULL: none */
 };
 
 /* A signal handler has no argument, so the one worker of this program is reached from here. */
@@ -45,19 +48,23 @@ static void watch_signals(void)
     sigaction(SIGINT, &action, NULL);
     action.sa_handler = SIG_IGN;
     sigaction(SIGPIPE, &action, NULL);
+    action.sa_handler = SIG_DFL; /* ignored, as some starters leave it, nobody would hear how a process ended */
+    sigaction(SIGCHLD, &action, NULL);
 }
 
 static void print_line(void *arg, const char *line) { fprintf(arg, "%s\n", line); }
 
 static void print_help(const struct vwt_option *options)
 {
-    printf("usage: vastworker-run [options]\n\n"
+    printf("usage: vastworker-run [options] [-- MODEL-COMMAND ARGUMENTS...]\n\n"
            "The worker in front of a model server: takes signed requests, weighs, admits, queues and forwards them,\n"
-           "and tells the control plane about load, capacity and health.\n\n");
+           "and tells the control plane about load, capacity and health. With a MODEL-COMMAND it starts the model server\n"
+           "itself, reads its output for the patterns, starts it again when it ends, and stops it last.\n\n");
     vwt_cli_help(options);
     printf("\nThe environment of the platform counts too (CONTAINER_ID, REPORT_ADDR, ...): docs/config.md lists it all.\n"
-           "SIGTERM and SIGINT drain; a second one stops at once.\n"
-           "Exit status: 0 clean stop, 1 runtime failure, 2 usage or configuration.\n");
+           "SIGTERM and SIGINT drain, then the model server gets SIGTERM; a second one stops both at once.\n"
+           "Exit status: 0 clean stop, 1 runtime failure (also a model server that is not started again), 2 usage or\n"
+           "configuration.\n");
 }
 
 static bool set_log(const struct wishes *wishes, vw_worker_options_t *options)
@@ -89,6 +96,14 @@ static int explain(vw_err err, const vw_error_t *why, bool checking)
     return err == VW_E_CONFIG || err == VW_E_ABI || checking ? EXIT_USAGE : EXIT_RUNTIME;
 }
 
+/* Then processes that lost their parent are ours to wait for. */
+static bool is_init(void)
+{
+    int subreaper = 0;
+
+    return getpid() == 1 || (prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0, 0, 0) == 0 && subreaper);
+}
+
 static int serve(vw_worker_t *worker)
 {
     vw_err err;
@@ -117,6 +132,9 @@ static int work(const struct wishes *wishes)
     options.problem_fn = print_line;
     options.problem_arg = stderr;
     options.tell_failure = !wishes->check && !wishes->print_config;
+    options.model_command = wishes->command;
+    options.model_echo = 1;
+    options.reap_orphans = is_init();
     err = vw_worker_create(&options, &worker, &why);
     if (err != VW_OK)
         return explain(err, &why, wishes->check != NULL);
@@ -179,11 +197,12 @@ int main(int argc, char **argv)
     }
     if (w.docs || w.schema)
         return (w.docs ? vw_config_docs : vw_config_schema)(print_line, stdout) == VW_OK ? EXIT_CLEAN : EXIT_RUNTIME;
-    if (dashes) {
-        fprintf(stderr, "vastworker-run: -- MODEL-COMMAND: comes with a later version; start the model server yourself\n");
+    if (dashes && at == argc) {
+        fprintf(stderr, "vastworker-run: --: the command that starts the model server has to follow\n");
         return EXIT_USAGE;
     }
-    if (at < argc) {
+    w.command = dashes ? (const char *const *)argv + at : NULL;
+    if (!dashes && at < argc) {
         fprintf(stderr, "vastworker-run: unexpected argument \"%s\"; --help lists the options\n", argv[at]);
         return EXIT_USAGE;
     }

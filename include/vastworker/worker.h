@@ -1,8 +1,8 @@
 /*
  * A worker: takes signed requests, weighs, admits, queues and forwards them to a model server, and reports to the control plane.
  *
- * The library is a guest in the process: it installs no signal handler, never exits, forks or writes to standard output, and
- * reads the environment only where an option asks for it. Several workers in one process are independent of each other.
+ * The library is a guest in the process: it installs no signal handler, never exits, and forks, waits for processes, writes to standard
+ * output and reads the environment only where an option asks for it. Several workers in one process are independent of each other.
  */
 #ifndef VASTWORKER_WORKER_H
 #define VASTWORKER_WORKER_H
@@ -36,9 +36,14 @@ typedef struct vw_worker_options {
     void *problem_arg;        /* borrowed for the call of create */
     int tell_failure;         /* 1: a create that fails on the platform tells the control plane so, which can take some seconds */
     int driven;               /* 1: ready waits for vw_worker_set_state(READY), too; feed_log then is a log like others */
+    const char *const *model_command; /* copied; program and arguments, NULL-terminated: vw_worker_run() starts the model server and looks
+                                       * after it (docs/supervision.md), in the process's environment without the worker's secrets. The
+                                       * thread of vw_worker_run() has to be the one that lasts. NULL: none */
+    int model_echo;           /* 1: the lines it writes go to standard output as well */
+    int reap_orphans;         /* 1: any child of this process that ends is waited for, as process 1 has to; not where you have some */
 } vw_worker_options_t;
 
-#define VW_WORKER_OPTIONS_INIT { sizeof(vw_worker_options_t), NULL, NULL, 1, VW_LOG_INFO, 0, NULL, NULL, NULL, NULL, 0, 0 }
+#define VW_WORKER_OPTIONS_INIT { sizeof(vw_worker_options_t), NULL, NULL, 1, VW_LOG_INFO, 0, NULL, NULL, NULL, NULL, 0, 0, NULL, 0, 0 }
 
 /*
  * Load the configuration and the plugins, and bind the listening port. Nothing is served or reported before vw_worker_run().
@@ -48,7 +53,7 @@ typedef struct vw_worker_options {
  * Errors     VW_E_CONFIG  the file, the environment or a plugin's options are wrong; every problem goes to problem_fn
  *            VW_E_ABI     a plugin is for another version of the interface
  *            VW_E_IO      the port cannot be bound, or the system refused something
- *            VW_E_ARG     struct_size is not one this library knows
+ *            VW_E_ARG     struct_size is not one this library knows, or options of a later version are set
  * Since      0.1
  */
 VW_API VW_MUST_USE vw_err vw_worker_create(const vw_worker_options_t *options, vw_worker_t **ret, vw_error_t *why);

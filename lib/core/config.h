@@ -25,6 +25,7 @@ struct vwi_config {
     struct vwi_session_conf session;
     struct vwi_ready_conf ready;
     struct vwi_gpu_conf gpu;
+    struct vwi_supervise_conf supervise;
     struct vwi_strings plugin_path; /* in search order */
     double drain_s;
     char *update_file; /* what POST /pyworker/update creates */
@@ -50,6 +51,7 @@ struct vwi_config_sources {
     void *read_file_arg;
     const struct vwi_strings *cli_plugin_path; /* --plugin-path; may be NULL */
     const char *prefix_plugin_dir;             /* searched last; may be NULL */
+    bool has_command;                          /* a model process is ours to start */
 };
 
 /*

@@ -276,6 +276,19 @@ static void read_rotation(struct vwi_fill *fill)
     fill->config->ready.rotate_log = text && strcmp(text, "true") == 0;
 }
 
+static void check_supervision(struct vwi_fill *fill, const json_t *root)
+{
+    const struct vwi_strings *read = &fill->config->ready.log_files;
+    const char *written = fill->config->supervise.log_file;
+    size_t i;
+
+    if (!fill->src->has_command && json_object_get(root, "supervise"))
+        vwi_fill_warn(fill, "supervise is set, but there is no model command behind --: it is not used");
+    for (i = 0; fill->src->has_command && written && i < read->count; i++)
+        if (strcmp(read->items[i], written) == 0)
+            vwi_fill_warn(fill, "%s is both modelLogFile and supervise.logFile: each line of it counts twice", written);
+}
+
 void vwi_fill_modes(struct vwi_fill *fill, json_t *root)
 {
     const struct vwi_front_conf *front = &fill->config->front;
@@ -294,4 +307,5 @@ void vwi_fill_modes(struct vwi_fill *fill, json_t *root)
         vwi_fill_warn(fill, "limits.maxBodyBytes is larger than limits.maxBufferedBytes, so a body of that size is always "
                             "refused");
     choose_session_port(fill, root);
+    check_supervision(fill, root);
 }

@@ -252,6 +252,16 @@ static void log_lines_dropped(struct vwi_metric_pen *pen, const struct vwi_expos
     vwi_metric_count(pen, NULL, 0, in->log_lines_dropped);
 }
 
+static void model_restarts(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
+{
+    vwi_metric_count(pen, NULL, 0, in->model_restarts);
+}
+
+static void model_lines_dropped(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
+{
+    vwi_metric_count(pen, NULL, 0, in->model_lines_dropped);
+}
+
 static void build_info(struct vwi_metric_pen *pen, const struct vwi_exposition *in) { count_for(pen, "version", in->version, 1); }
 
 static void cpu_seconds(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
@@ -342,6 +352,8 @@ static const struct row {
       vwi_exposition_gpu_ecc },
     { P "gpu_xid_total", VWI_METRIC_COUNTER, "gpu, xid", "Errors that the driver told of, by number; the first sixteen kinds of a GPU, then other.",
       vwi_exposition_gpu_xid },
+    { P "model_restarts_total", VWI_METRIC_COUNTER, "", "Times that the model process, where the worker starts it, was started again.", model_restarts },
+    { P "model_lines_dropped_total", VWI_METRIC_COUNTER, "", "Lines of its output that nobody read in time on standard output.", model_lines_dropped },
     { P "build_info", VWI_METRIC_GAUGE, "version", "Always 1.", build_info },
     { "process_cpu_seconds_total", VWI_METRIC_COUNTER, "", "CPU time of the process, user and kernel.", cpu_seconds },
     { "process_resident_memory_bytes", VWI_METRIC_GAUGE, "", "Resident memory of the process.", resident_bytes },

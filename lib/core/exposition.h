@@ -52,6 +52,7 @@ struct vwi_exposition {
     uint64_t log_loads, log_errors, log_infos;
     uint64_t log_lines_dropped; /* of our own */
     const struct vwi_gpus *gpus;
+    uint64_t model_restarts, model_lines_dropped; /* of a process of our own */
     struct vwi_process_figures process;
 };
 

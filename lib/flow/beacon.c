@@ -50,7 +50,7 @@ void vwi_beacon_send(const struct vwi_report_conf *conf, const char *url, const 
 
     if (vwi_wire_beacon(&status, &body) == VW_OK && vwi_loop_create(&beacon.loop, NULL) == VW_OK &&
         vwi_courier_create(beacon.loop, "vastworker", &courier, NULL) == VW_OK) {
-        vwi_log_info(log, "telling the control plane that the start failed");
+        vwi_log_info(log, "telling the control plane why the worker ends");
         for (i = 0; i < conf->addresses.count; i++)
             tell(&beacon, courier, conf->addresses.items[i], &body);
         if (beacon.open)

@@ -32,13 +32,15 @@ static void describe_handler(struct vwi_text *out, const struct vwi_config *conf
     vwi_text_adds(out, "\n");
 }
 
-void vwi_describe(const struct vwi_config *config, const struct vwi_handler *handlers, unsigned port, const char *until, struct vwi_text *out)
+void vwi_describe(const struct vwi_config *config, const struct vwi_handler *handlers, unsigned port, const char *until,
+                  const struct vwi_supervise *supervise, struct vwi_text *out)
 {
     const struct vwi_tls_conf *tls = &config->tls;
     size_t i;
 
     vwi_text_addf(out, "mode: %s\n", config->platform ? "platform" : "local");
     vwi_text_addf(out, "listens on port %u for a model server at %s\n", port, config->model.authority);
+    vwi_supervise_describe(supervise, out);
     if (tls->enabled && until)
         vwi_text_addf(out, "serves HTTPS with the certificate in %s, which ends on %s\n", tls->cert_file, until);
     else if (tls->enabled)

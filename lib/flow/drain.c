@@ -1,5 +1,6 @@
 /*
- * begin -> limits, one after the other -> finish: the last report, and clients that have yet to take their answers -> leave.
+ * begin -> limits, one after the other -> finish: the last report, clients that have yet to take their answers, and the end of the model
+ * process where it is ours -> leave.
  * What each step does for whom is told in docs/drain.md.
  */
 #include "flow/drain.h"
@@ -8,6 +9,7 @@
 #include "base/err.h"
 #include "flow/cut.h"
 #include "flow/sessions.h"
+#include "flow/supervise.h"
 
 #define FLUSH_LIMIT_MS 5000
 #define FAREWELL_LIMIT_MS 3000
@@ -29,7 +31,10 @@ static void look(struct vwi_drain *drain)
     bool told = vwi_sessions_idle(drain->desk->sessions), late = now_ms >= drain->told_ms;
     bool stopped = !vwi_desk_cancels(drain->desk) || now_ms >= drain->stopped_ms;
 
-    if ((!told && !late) || !stopped || (vwi_front_stats(drain->front).connections && now_ms < drain->over_ms)) {
+    if ((told || late) && stopped)
+        vwi_supervise_stop(drain->desk->supervise);
+    if ((!told && !late) || !stopped || !vwi_supervise_is_over(drain->desk->supervise) ||
+        (vwi_front_stats(drain->front).connections && now_ms < drain->over_ms)) {
         vwi_timer_start(&drain->timer, LOOK_MS);
         return;
     }
@@ -56,6 +61,8 @@ static void finish(struct vwi_drain *drain, int64_t flush_ms)
     drain->stopped_ms = drain->hasty ? vwi_mono_ms() + CUT_FLUSH_LIMIT_MS : INT64_MAX;
     vwi_timer_stop(&drain->timer);
     vwi_front_stop_accepting(drain->front);
+    if (vwi_sessions_idle(drain->desk->sessions) && !vwi_desk_cancels(drain->desk))
+        vwi_supervise_stop(drain->desk->supervise); /* while the last report is told */
     if (drain->desk->report)
         vwi_report_flush(drain->desk->report, flush_ms, on_flushed, drain);
     else
@@ -118,6 +125,7 @@ static void begin(struct vwi_drain *drain)
     if (drain->desk->report)
         vwi_report_hurry(drain->desk->report);
     vwi_startup_drain(drain->desk->startup);
+    vwi_supervise_leave(drain->desk->supervise);
     vwi_front_drain(drain->front);
 }
 
@@ -156,6 +164,7 @@ void vwi_drain_now(struct vwi_drain *drain)
     begin(drain);
     drain->hasty = true;
     vwi_desk_cut(desk);
+    vwi_supervise_kill(desk->supervise);
     if (drain->finishing) {
         left = vwi_ledger_deletions_count(desk->ledger);
         if (!drain->flushed) {

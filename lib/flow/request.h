@@ -30,6 +30,7 @@
 struct vwi_admin;
 struct vwi_master;
 struct vwi_sessions;
+struct vwi_supervise;
 
 struct vwi_desk {
     struct vwi_loop *loop;
@@ -51,6 +52,7 @@ struct vwi_desk {
     struct vwi_admin *admin;
     struct vwi_master *master;
     struct vwi_sessions *sessions;
+    struct vwi_supervise *supervise; /* NULL: no process is ours to look after */
     size_t session_route; /* of the session calls in the books */
     void (*on_idle)(void *arg); /* the last request is over, or the last call of cancels */
     void *on_idle_arg;

@@ -3,10 +3,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/text.h"
+#include "base/vwi.h"
 #include "io/file.h"
 
 #define MAX_CONFIG_BYTES (16u * 1024 * 1024)
@@ -17,6 +19,31 @@ const char *vwi_settings_lookup(void *arg, const char *name)
     const struct vwi_settings *settings = arg;
 
     return settings->environment ? getenv(name) : NULL;
+}
+
+static bool is_ours(const char *entry)
+{
+    static const char *const secrets[] = { "MASTER_TOKEN", "VASTWORKER_BEARER_KEYS" };
+    size_t i, len = strcspn(entry, "=");
+
+    for (i = 0; i < VWI_ARRAY_LEN(secrets); i++)
+        if (strlen(secrets[i]) == len && memcmp(secrets[i], entry, len) == 0)
+            return true;
+    return false;
+}
+
+const char **vwi_settings_environment(void)
+{
+    size_t count = 0, kept = 0, i;
+    const char **list;
+
+    while (environ && environ[count])
+        count++;
+    list = vwi_zalloc((count + 1) * sizeof *list);
+    for (i = 0; list && i < count; i++)
+        if (!is_ours(environ[i]))
+            list[kept++] = environ[i];
+    return list;
 }
 
 static vw_err read_dataset(void *arg, const char *path, char **ret, size_t *ret_len, vw_error_t *why)
@@ -92,6 +119,7 @@ vw_err vwi_settings_load(struct vwi_settings *settings, struct vwi_config **ret,
     vw_err err = VW_E_NOMEM;
 
     sources.prefix_plugin_dir = VWI_PLUGIN_DIR;
+    sources.has_command = settings->has_command;
     if (settings->path) {
         err = vwi_file_read(settings->path, MAX_CONFIG_BYTES, &text, &cause);
         if (err != VW_OK) {

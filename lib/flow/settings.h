@@ -15,10 +15,14 @@ struct vwi_settings {
     void (*problem)(void *arg, const char *line); /* one call for each thing that is wrong; may be NULL */
     void *problem_arg;
     bool only_patterns;      /* nothing but logActionConfig is loaded */
+    bool has_command;        /* a model process is ours to start */
 };
 
 /* A variable, NULL when unset or not to be read. Takes a struct vwi_settings as arg. */
 const char *vwi_settings_lookup(void *arg, const char *name);
+/* The whole environment for a model process, without what is the worker's own secret. The list is to be freed (vwi_free), the texts are
+ * the environment's. NULL: out of memory. */
+const char **vwi_settings_environment(void);
 /* why gets the first problem. */
 vw_err vwi_settings_load(struct vwi_settings *settings, struct vwi_config **ret, vw_error_t *why);
 

@@ -30,7 +30,8 @@ struct output {
     struct vwi_child *child;
     struct vwi_lines lines;
     struct event *ev;
-    int fd; /* -1: closed */
+    int fd;   /* -1: closed */
+    bool cut; /* the line that comes next was too long */
 };
 
 struct vwi_child {
@@ -59,13 +60,21 @@ static void close_output(struct output *out)
     out->fd = -1;
 }
 
-static bool on_line(void *arg, const char *line, size_t len, bool cut)
+static void on_long(void *arg)
 {
     struct output *out = arg;
 
+    out->cut = true;
+}
+
+static void on_line(void *arg, const char *line, size_t len)
+{
+    struct output *out = arg;
+    bool cut = out->cut;
+
+    out->cut = false;
     if (!out->child->dead)
         out->child->events.on_line(out->child->arg, line, len, cut);
-    return !out->child->dead;
 }
 
 /* True while there may be more: it is not closed, and the budget was used up or nothing is there now. */
@@ -81,7 +90,7 @@ static bool read_on(struct output *out, size_t budget)
         if (n <= 0)
             return n < 0 && errno == EAGAIN;
         budget -= (size_t)n;
-        vwi_lines_take(&out->lines, (size_t)n);
+        vwi_lines_took(&out->lines, (size_t)n);
     }
     return true;
 }
@@ -244,11 +253,12 @@ static int raise_fd(int fd)
 
 static bool open_output(struct vwi_child *child, struct output *out, int *ret_theirs)
 {
+    static const struct vwi_lines_events line_events = { on_line, on_long };
     int ends[2];
 
     *ret_theirs = -1;
     out->child = child;
-    if (vwi_lines_init(&out->lines, on_line, out) != VW_OK || pipe2(ends, O_CLOEXEC) != 0)
+    if (vwi_lines_init(&out->lines, &line_events, out) != VW_OK || pipe2(ends, O_CLOEXEC) != 0)
         return false;
     out->fd = raise_fd(ends[0]);
     *ret_theirs = raise_fd(ends[1]);

@@ -29,7 +29,7 @@ struct vwi_child_end {
 };
 
 struct vwi_child_events {
-    /* A line of either output; borrowed. cut: it was longer than VWI_LINES_MAX. Not the place to destroy the child. */
+    /* A line of either output; borrowed. cut: it was longer than VWI_LINE_MAX. Not the place to destroy the child. */
     void (*on_line)(void *arg, const char *line, size_t len, bool cut);
     void (*on_end)(void *arg, struct vwi_child_end end); /* behind its last line; last event */
 };

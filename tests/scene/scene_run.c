@@ -86,7 +86,7 @@ static const struct {
     { { "--check=yes" }, "--check takes no value" },
     { { "--log-level", "loud" }, "--log-level: expected error, warn, info or debug, got \"loud\"" },
     { { "--log-format", "xml" }, "--log-format: expected text or json, got \"xml\"" },
-    { { "--", "python", "serve.py" }, "comes with a later version" },
+    { { "--" }, "the command that starts the model server has to follow" },
     { { "worker.json" }, "unexpected argument \"worker.json\"" },
     { { "--config", "/nonexistent/worker.json" }, "/nonexistent/worker.json: No such file or directory" },
 };

@@ -188,7 +188,7 @@ START_TEST(a_line_without_end_is_cut_and_takes_no_more_memory)
     start("head -c 3000000 /dev/zero | tr '\\0' x; echo; echo over", _i);
     expect_end(VWI_CHILD_EXITED, 0);
     ck_assert_uint_eq(t.cuts, 1);
-    ck_assert_uint_eq(t.bytes, VWI_LINES_MAX + strlen("over"));
+    ck_assert_uint_eq(t.bytes, VWI_LINE_MAX + strlen("over"));
 }
 END_TEST
 

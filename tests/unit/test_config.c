@@ -521,6 +521,7 @@ START_TEST(table_has_every_key_and_each_default_is_a_value)
         "limits",
         "timeouts",
         "report",
+        "supervise",
         "drainTimeout",
         "stateDir",
         "updateFile",

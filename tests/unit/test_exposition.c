@@ -26,7 +26,7 @@ static const char *const expected[] = {
     "vastworker_nvml_up",             "vastworker_gpu_up",                  "vastworker_gpu_info",
     "vastworker_gpu_memory_bytes",    "vastworker_gpu_utilization_ratio",   "vastworker_gpu_temperature_celsius",
     "vastworker_gpu_throttled",       "vastworker_gpu_ecc_errors_total",    "vastworker_gpu_xid_total",
-    "vastworker_build_info",
+    "vastworker_model_restarts_total", "vastworker_model_lines_dropped_total", "vastworker_build_info",
     "process_cpu_seconds_total",      "process_resident_memory_bytes",      "process_open_fds",
     "process_max_fds",                "process_start_time_seconds",
 };

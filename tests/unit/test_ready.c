@@ -804,6 +804,22 @@ START_TEST(a_broken_gpu_is_forgiven_when_the_model_loads_again)
 }
 END_TEST
 
+START_TEST(a_lost_gpu_stays_the_cause_when_its_model_process_ends)
+{
+    struct vwi_ready r = serving((struct vwi_ready_needs){ 0 });
+
+    feed_text(&r, VWI_READY_GPU_LOST, "GPU 0 is lost");
+    feed_text(&r, VWI_READY_ENDED, "the model process ended with exit code 1");
+    feed(&r, VWI_READY_STARTED);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "error");
+    ck_assert_str_eq(vwi_ready_view(&r).error_msg, "GPU 0 is lost");
+    feed(&r, VWI_READY_GPU_BACK);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "ready");
+}
+END_TEST
+
 Suite *ready_suite(void);
 
 Suite *ready_suite(void)
@@ -853,6 +869,7 @@ Suite *ready_suite(void)
     tcase_add_test(tc, a_lost_gpu_explains_an_error_that_was_seen_before);
     tcase_add_test(tc, a_broken_gpu_is_an_error_until_the_model_was_down_and_is_healthy_again);
     tcase_add_test(tc, a_broken_gpu_is_forgiven_when_the_model_loads_again);
+    tcase_add_test(tc, a_lost_gpu_stays_the_cause_when_its_model_process_ends);
     tcase_add_test(tc, no_walk_leaves_the_table);
     suite_add_tcase(s, tc);
     return s;
