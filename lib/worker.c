@@ -439,21 +439,13 @@ static vw_err build_sentinel(struct vw_worker *worker, vw_error_t *why)
 static vw_err build_supervision(struct vw_worker *worker, vw_error_t *why)
 {
     static const struct vwi_supervise_events events = { on_model_lost };
-    struct vwi_supervise_setup setup = { .loop = worker->loop, .conf = &worker->config->supervise, .command = worker->options.model_command,
-                                         .echo = worker->options.model_echo, .orphans = worker->options.reap_orphans,
+    struct vwi_supervise_setup setup = { .loop = worker->loop, .conf = &worker->config->supervise, .model = &worker->config->model,
+                                         .command = worker->options.model_command, .echo = worker->options.model_echo, .orphans = worker->options.reap_orphans,
                                          .startup = worker->desk.startup, .log = &worker->log };
-    const char **environment;
-    vw_err err;
 
     if (!setup.command && !setup.orphans)
         return VW_OK;
-    environment = vwi_settings_environment();
-    if (!environment)
-        return vwi_fail(why, VW_E_NOMEM, "model process: out of memory");
-    setup.environment = environment;
-    err = vwi_supervise_create(&setup, &events, worker, &worker->desk.supervise, why);
-    vwi_free(environment);
-    return err;
+    return vwi_supervise_create(&setup, &events, worker, &worker->desk.supervise, why);
 }
 
 static vw_err build_reports(struct vw_worker *worker, vw_error_t *why)

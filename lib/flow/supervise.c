@@ -17,12 +17,18 @@
 #include "base/mem.h"
 #include "base/vwi.h"
 #include "core/restart.h"
+#include "flow/settings.h"
 #include "io/child.h"
+#include "io/probe.h"
 #include "io/rotated.h"
 
 #define LAST_LINES 10 /* of its output, shown in our log when it ends unasked */
 #define LAST_BYTES 300
 #define ORPHANS_MS 1000
+#define GONE_MS 5000      /* for what was killed to be gone */
+#define PROBE_MS 200      /* to see whether somebody listens where it is going to */
+#define TELL_MS 60000     /* between two lines about lines that were dropped */
+#define LAST_FLUSH_MS 200 /* for a reader of standard output, at the end */
 
 struct vwi_supervise {
     struct vwi_supervise_setup setup;
@@ -33,7 +39,8 @@ struct vwi_supervise {
     struct vwi_restart restart;
     struct vwi_guard guard;
     struct vwi_child *child;       /* NULL: none runs */
-    struct vwi_timer timer;        /* of the next start; once stopping, of SIGKILL */
+    struct vwi_probe *probe;       /* before the first start */
+    struct vwi_timer timer;        /* of the next start; once stopping, of SIGKILL; then of giving up */
     struct vwi_timer orphans;
     struct vwi_log_buffer echo, copy;
     struct vwi_rotated file;
@@ -41,7 +48,9 @@ struct vwi_supervise {
     char last[LAST_LINES][LAST_BYTES + 1];
     unsigned last_count;           /* lines in all */
     uint64_t restarts, told;       /* told: dropped lines that were spoken of */
+    int64_t tell_ms;               /* when to speak of more of them */
     bool leaving, stopping, killed;
+    bool stuck;                    /* it does not even end by SIGKILL */
 };
 
 /* ---- what it says ---- */
@@ -103,9 +112,10 @@ void vwi_supervise_flush(struct vwi_supervise *s)
     write_copy(s);
     vwi_log_buffer_flush(&s->echo, 0);
     untold = s->echo.dropped - s->told;
-    if (!untold || s->echo.lines.len)
-        return; /* told once there is a reader again */
+    if (!untold || s->echo.lines.len || vwi_mono_ms() < s->tell_ms)
+        return; /* told once there is a reader again, or is known that there is none */
     s->told = s->echo.dropped;
+    s->tell_ms = vwi_mono_ms() + TELL_MS;
     vwi_log_warn(s->setup.log, "%" PRIu64 " lines of the model's output were dropped, because nobody read standard output in time", untold);
 }
 
@@ -184,7 +194,7 @@ static void start_process(struct vwi_supervise *s)
 
     s->last_count = 0;
     if (vwi_child_start(&setup, &events, s, &s->child, &why) == VW_OK) {
-        vwi_log_info(s->setup.log, "model process %ld: %s", (long)vwi_child_pid(s->child), s->path.p);
+        vwi_log_info(s->setup.log, "%s started as process %ld", s->path.p, (long)vwi_child_pid(s->child));
         return;
     }
     snprintf(what, sizeof what, "The model process could not be started (%.80s)", why.text);
@@ -195,6 +205,11 @@ static void on_timer(void *arg)
 {
     struct vwi_supervise *s = arg;
 
+    if (s->killed) {
+        vwi_log_error(s->setup.log, "the model process does not end, although it was killed: the kernel holds it");
+        s->stuck = true;
+        return;
+    }
     if (s->stopping) {
         vwi_log_warn(s->setup.log, "the model process did not end within %g s after SIGTERM and is killed", s->setup.conf->grace_s);
         vwi_supervise_kill(s);
@@ -202,6 +217,18 @@ static void on_timer(void *arg)
     }
     s->restarts++;
     vwi_startup_started(s->setup.startup);
+    start_process(s);
+}
+
+/* text NULL: somebody does, and would be taken for the model by whoever asks the port alone. */
+static void on_probed(void *arg, const char *text)
+{
+    struct vwi_supervise *s = arg;
+
+    s->probe = NULL;
+    if (!text)
+        vwi_log_warn(s->setup.log, "something listens at %s before the model process was started: is it another model server?",
+                     s->setup.model->authority);
     start_process(s);
 }
 
@@ -215,7 +242,9 @@ void vwi_supervise_start(struct vwi_supervise *s)
         return;
     if (vwi_guard_start(&s->guard, &why) != VW_OK)
         vwi_log_warn(s->setup.log, "%s; if this process is killed, what the model process has started in turn may stay", why.text);
-    start_process(s);
+    s->probe = vwi_probe_start(s->setup.loop, s->setup.model, PROBE_MS, on_probed, s);
+    if (!s->probe)
+        start_process(s);
 }
 
 void vwi_supervise_leave(struct vwi_supervise *s)
@@ -223,6 +252,8 @@ void vwi_supervise_leave(struct vwi_supervise *s)
     if (!s)
         return;
     s->leaving = true;
+    vwi_probe_cancel(s->probe);
+    s->probe = NULL;
     if (!s->stopping)
         vwi_timer_stop(&s->timer);
 }
@@ -250,11 +281,13 @@ void vwi_supervise_kill(struct vwi_supervise *s)
         return;
     vwi_supervise_leave(s);
     s->stopping = s->killed = true;
-    if (s->child)
-        vwi_child_signal(s->child, SIGKILL);
+    if (!s->child)
+        return;
+    vwi_child_signal(s->child, SIGKILL);
+    vwi_timer_start(&s->timer, GONE_MS);
 }
 
-bool vwi_supervise_is_over(const struct vwi_supervise *s) { return !s || !s->command || (s->leaving && !s->child); }
+bool vwi_supervise_is_over(const struct vwi_supervise *s) { return !s || !s->command || (s->leaving && (!s->child || s->stuck)); }
 
 /* ---- as process 1 of a container ---- */
 
@@ -312,13 +345,16 @@ static const char *find_path(char *const *environment)
 static vw_err build(struct vwi_supervise *s, vw_error_t *why)
 {
     const struct vwi_supervise_setup *setup = &s->setup;
+    const char **environment;
 
     if (vwi_timer_init(&s->timer, setup->loop, on_timer, s) != VW_OK || vwi_timer_init(&s->orphans, setup->loop, on_orphans, s) != VW_OK)
         return vwi_fail(why, VW_E_NOMEM, "model process: out of memory");
     if (!setup->command)
         return VW_OK;
     s->command = copy_list(setup->command);
-    s->environment = copy_list(setup->environment);
+    environment = vwi_settings_environment();
+    s->environment = environment ? copy_list(environment) : NULL;
+    vwi_free(environment);
     if (!s->command || !s->environment)
         return vwi_fail(why, VW_E_NOMEM, "model process: out of memory");
     if (!s->command[0] || !*s->command[0])
@@ -356,9 +392,11 @@ void vwi_supervise_destroy(struct vwi_supervise *s)
 {
     if (!s)
         return;
+    vwi_probe_cancel(s->probe);
     vwi_child_destroy(s->child);
     vwi_guard_stop(&s->guard);
     vwi_supervise_flush(s);
+    vwi_log_buffer_flush(&s->echo, LAST_FLUSH_MS);
     vwi_rotated_fini(&s->file);
     vwi_log_buffer_fini(&s->echo);
     vwi_log_buffer_fini(&s->copy);

@@ -21,8 +21,9 @@ struct vwi_supervise;
 struct vwi_supervise_setup {
     struct vwi_loop *loop;
     const struct vwi_supervise_conf *conf;
-    const char *const *command; /* program and arguments, NULL-terminated; copied. NULL: there is none, and only orphans are looked after */
-    const char *const *environment; /* "NAME=value", NULL-terminated; copied */
+    const struct vwi_model_conf *model; /* where it is going to listen */
+    const char *const *command; /* program and arguments, NULL-terminated; copied. NULL: none, only orphans are looked after. It gets the
+                                 * environment of this process, but for what is secret to the worker */
     bool echo;                  /* its lines go to standard output */
     bool orphans;               /* processes that were left to us are waited for */
     struct vwi_startup *startup;

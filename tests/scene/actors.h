@@ -128,6 +128,7 @@ struct answer client_envelope(uint16_t port, struct control *c, const char *path
 /* ---- worker ---- */
 struct worker;
 void worker_driven(void); /* workers started from now on wait for vw_worker_set_state(READY) */
+void worker_command(const char *const *command); /* of the model process, for workers started from now on; borrowed */
 /* config: worker.json with ' for ". model and control may be NULL. Environment of the platform is set when control is given. */
 struct worker *worker_start(struct model *m, struct control *c, const char *config);
 struct worker *worker_start_ready(struct model *m, struct control *c, const char *config);

@@ -1,7 +1,10 @@
 /* What a host program says of its model, and how the worker sees a model that hangs. */
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "actors.h"
 
@@ -215,6 +218,59 @@ START_TEST(health_shows_what_was_measured_beside_what_is_reported)
 }
 END_TEST
 
+START_TEST(a_host_that_does_not_ask_gets_no_process)
+{
+    struct model *m = model_start();
+    struct worker *w = worker_start_ready(m, NULL, OPEN);
+
+    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+    ck_assert_int_eq(errno, ECHILD);
+    ck_assert_int_eq(worker_finish(w), VW_OK);
+    model_stop(m);
+}
+END_TEST
+
+START_TEST(a_host_may_have_its_model_started_watched_and_stopped)
+{
+    static const char *const command[] = { "sh", "-c", "echo it is up; trap 'exit 0' TERM; while :; do sleep 0.05; done", NULL };
+    struct model *m = model_start();
+    struct worker *w;
+    pid_t pid;
+
+    worker_command(command);
+    w = worker_start_ready(m, NULL, MATCHING);
+    pid = (pid_t)worker_logged_number(w, "started as process ");
+    ck_assert_int_gt(pid, 1);
+    ck_assert_int_eq(kill(pid, SIGKILL), 0);
+    worker_wait_logged(w, "was ended by signal 9 (Killed), restarting in 1 s (1 of 5)");
+    worker_wait_state(w, VW_STATE_READY);
+    ck_assert_int_eq(worker_finish(w), VW_OK);
+    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1); /* neither it nor its guard is left */
+    ck_assert_int_eq(errno, ECHILD);
+    model_stop(m);
+}
+END_TEST
+
+START_TEST(a_worker_that_is_stopped_or_whose_model_is_lost_leaves_no_process)
+{
+    static const char *const stubborn[] = { "sh", "-c", "trap '' TERM; echo it is up; while :; do sleep 1000; done", NULL };
+    static const char *const failing[] = { "sh", "-c", "exit 5", NULL };
+    struct model *m = model_start();
+    struct worker *w;
+
+    worker_command(_i ? failing : stubborn);
+    w = worker_start(m, NULL, _i ? "{'supervise': {'restart': 'never'}, 'unsecured': true}" : MATCHING);
+    if (!_i) {
+        worker_wait_state(w, VW_STATE_READY);
+        vw_worker_stop(worker_handle(w));
+    }
+    ck_assert_int_eq(worker_join(w), _i ? VW_E_IO : VW_OK);
+    ck_assert_int_eq(waitpid(-1, NULL, WNOHANG), -1);
+    ck_assert_int_eq(errno, ECHILD);
+    model_stop(m);
+}
+END_TEST
+
 Suite *embed_suite(void);
 
 Suite *embed_suite(void)
@@ -230,6 +286,9 @@ Suite *embed_suite(void)
     tcase_add_test(tc, one_bad_requests_traceback_does_not_condemn_a_model_that_answers);
     tcase_add_test(tc, a_model_that_hangs_is_degraded_then_an_error_and_well_when_it_goes_on);
     tcase_add_test(tc, health_shows_what_was_measured_beside_what_is_reported);
+    tcase_add_test(tc, a_host_that_does_not_ask_gets_no_process);
+    tcase_add_test(tc, a_host_may_have_its_model_started_watched_and_stopped);
+    tcase_add_loop_test(tc, a_worker_that_is_stopped_or_whose_model_is_lost_leaves_no_process, 0, 2);
     suite_add_tcase(s, tc);
     return s;
 }

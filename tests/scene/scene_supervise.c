@@ -209,6 +209,7 @@ START_TEST(a_load_line_on_either_output_makes_ready_and_is_passed_on)
     expect_served(port_of(p));
     stop(p);
     ck_assert_str_eq(program_out(p), "model is loaded\n");
+    ck_assert(has(program_err(p), "before the model process was started: is it another model server?")); /* the actor */
     program_free(p);
 }
 END_TEST
@@ -405,10 +406,12 @@ START_TEST(a_program_that_cannot_be_executed_is_an_end_too)
     struct program *p;
 
     ck_assert_int_eq(chmod(path, 0700), 0);
-    configure("'maxRestarts': 1, 'backoff': 0.01", "", 0);
+    configure(_i ? "'maxRestarts': 1, 'backoff': 0.01" : "'restart': 'never'", "", 0);
     p = start_as(NULL, ARGS(path));
     finish(p, 1);
-    ck_assert_msg(has(program_err(p), "The model process could not be started (Exec format error), restarting in 0.01 s (1 of 1)"), "%s", program_err(p));
+    ck_assert_msg(has(program_err(p), _i ? "The model process could not be started (Exec format error), restarting in 0.01 s (1 of 1)"
+                                         : "The model process could not be started (Exec format error) and is not started again"),
+                  "%s", program_err(p));
     program_free(p);
     free(path);
 }
@@ -578,6 +581,25 @@ START_TEST(a_flood_that_nobody_reads_is_dropped_and_counted_while_requests_are_s
 }
 END_TEST
 
+START_TEST(output_that_cannot_be_written_is_spoken_of_once)
+{
+    const char *said = "lines of the model's output were dropped";
+    struct program *p;
+    const char *at;
+
+    configure("", "", 0);
+    p = start_flooding("/dev/full");
+    program_wait_said(p, " -> ready");
+    while (metric(port_of(p), "vastworker_model_lines_dropped_total") < 1000000)
+        nap();
+    stop(p);
+    at = strstr(program_err(p), said);
+    ck_assert_ptr_nonnull(at);
+    ck_assert_ptr_null(strstr(at + 1, said));
+    program_free(p);
+}
+END_TEST
+
 START_TEST(a_flood_that_is_read_does_not_keep_requests_waiting)
 {
     struct program *p;
@@ -674,7 +696,7 @@ Suite *supervise_suite(void)
     tcase_add_test(tc, a_signal_is_told_by_number_and_name);
     tcase_add_test(tc, a_request_in_flight_gets_502_when_its_model_dies_and_the_next_one_is_served);
     tcase_add_loop_test(tc, a_model_that_is_not_started_again_ends_the_worker_which_is_told, 0, sizeof losses / sizeof losses[0]);
-    tcase_add_test(tc, a_program_that_cannot_be_executed_is_an_end_too);
+    tcase_add_loop_test(tc, a_program_that_cannot_be_executed_is_an_end_too, 0, 2);
     tcase_add_test(tc, it_gets_sigterm_when_the_last_request_is_over_and_not_before);
     tcase_add_test(tc, an_abort_after_sigterm_is_a_clean_stop);
     tcase_add_test(tc, what_ignores_sigterm_is_killed_after_the_grace_time_with_all_it_started);
@@ -682,6 +704,7 @@ Suite *supervise_suite(void)
     tcase_add_test(tc, a_stop_while_the_model_loads_stops_it);
     tcase_add_test(tc, a_worker_that_is_killed_takes_the_model_and_all_it_started_with_it);
     tcase_add_test(tc, a_flood_that_nobody_reads_is_dropped_and_counted_while_requests_are_served);
+    tcase_add_test(tc, output_that_cannot_be_written_is_spoken_of_once);
     tcase_add_test(tc, a_flood_that_is_read_does_not_keep_requests_waiting);
     tcase_add_loop_test(tc, orphans_are_waited_for_by_process_1, 0, 2);
     tcase_add_test(tc, check_says_what_would_be_started_and_starts_nothing);

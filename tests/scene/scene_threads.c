@@ -143,6 +143,35 @@ START_TEST(options_of_another_size_are_refused)
 }
 END_TEST
 
+/* As a program that was built with the first header, or with one that is yet to come, would call. */
+START_TEST(options_of_another_version_are_taken_as_far_as_they_are_understood)
+{
+    struct {
+        vw_worker_options_t known;
+        void *later;
+    } options = { VW_WORKER_OPTIONS_INIT, NULL };
+    const char *const garbage[] = { "/nonexistent/program", NULL };
+    vw_worker_t *worker = NULL;
+    vw_error_t why = { VW_OK, "" };
+
+    setenv("UNSECURED", "true", 1);
+    setenv("WORKER_PORT", "0", 1);
+    options.known.model_command = garbage; /* behind its end */
+    options.known.struct_size = offsetof(vw_worker_options_t, model_command);
+    ck_assert_msg(vw_worker_create(&options.known, &worker, &why) == VW_OK, "%s", why.text);
+    vw_worker_destroy(worker);
+    worker = NULL;
+    options.known.model_command = NULL;
+    options.known.struct_size = sizeof options;
+    ck_assert_int_eq(vw_worker_create(&options.known, &worker, &why), VW_OK);
+    vw_worker_destroy(worker);
+    worker = NULL;
+    options.later = &options;
+    ck_assert_int_eq(vw_worker_create(&options.known, &worker, &why), VW_E_ARG);
+    ck_assert_ptr_null(worker);
+}
+END_TEST
+
 Suite *threads_suite(void);
 
 Suite *threads_suite(void)
@@ -156,6 +185,7 @@ Suite *threads_suite(void)
     tcase_add_test(tc, a_stop_cuts_what_is_in_flight);
     tcase_add_test(tc, a_worker_that_never_ran_can_be_destroyed);
     tcase_add_test(tc, options_of_another_size_are_refused);
+    tcase_add_test(tc, options_of_another_version_are_taken_as_far_as_they_are_understood);
     suite_add_tcase(s, tc);
     return s;
 }

@@ -257,6 +257,10 @@ static bool driven;
 
 void worker_driven(void) { driven = true; }
 
+static const char *const *model_command;
+
+void worker_command(const char *const *command) { model_command = command; }
+
 /* A test is a process of its own, so these are forgotten with it. */
 void worker_setenv(const char *name, const char *value)
 {
@@ -324,6 +328,7 @@ struct worker *worker_start(struct model *m, struct control *c, const char *conf
     options.config_path = path;
     options.plugin_path = VWT_BUILD "/plugins";
     options.driven = driven;
+    options.model_command = model_command;
     options.log_level = VW_LOG_DEBUG;
     options.log_fn = on_log;
     options.log_arg = w;
