@@ -247,6 +247,11 @@ static void log_matches(struct vwi_metric_pen *pen, const struct vwi_exposition 
     count_for(pen, "kind", "info", in->log_infos);
 }
 
+static void log_truncations(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
+{
+    vwi_metric_count(pen, NULL, 0, in->log_truncations);
+}
+
 static void log_lines_dropped(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
 {
     vwi_metric_count(pen, NULL, 0, in->log_lines_dropped);
@@ -338,6 +343,8 @@ static const struct row {
     { P "plugin_fallbacks_total", VWI_METRIC_COUNTER, "",
       "Requests booked with workload 100 because weighing them failed.", plugin_fallbacks },
     { P "log_matches_total", VWI_METRIC_COUNTER, "kind", "Lines of the model's log that matched a pattern.", log_matches },
+    { P "log_truncations_total", VWI_METRIC_COUNTER, "", "Times a log file was truncated in place: what was not read yet is lost.",
+      log_truncations },
     { P "log_lines_dropped_total", VWI_METRIC_COUNTER, "", "Lines of the worker's own log that nobody read in time.", log_lines_dropped },
     { P "nvml_up", VWI_METRIC_GAUGE, "", "1 while NVIDIA's library answers, 0 while it cannot be used or hangs; none without it.",
       vwi_exposition_nvml_up },

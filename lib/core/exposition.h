@@ -49,7 +49,7 @@ struct vwi_exposition {
     const struct vwi_plugin_figures *plugins;
     size_t plugin_count;
     uint64_t plugin_fallbacks;
-    uint64_t log_loads, log_errors, log_infos;
+    uint64_t log_loads, log_errors, log_infos, log_truncations;
     uint64_t log_lines_dropped; /* of our own */
     const struct vwi_gpus *gpus;
     uint64_t model_restarts, model_lines_dropped; /* of a process of our own */

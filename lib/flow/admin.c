@@ -215,6 +215,7 @@ static void serve_metrics(struct vwi_admin *admin, struct vwi_exchange *ex)
     in.log_infos = vwi_startup_matches(desk->startup, VWI_PATTERN_INFO);
     in.model_restarts = vwi_supervise_restarts(desk->supervise);
     in.model_lines_dropped = vwi_supervise_dropped(desk->supervise);
+    in.log_truncations = vwi_startup_truncations(desk->startup);
     in.log_lines_dropped = desk->log->buffer ? desk->log->buffer->dropped : 0;
     if (desk->report) {
         struct vwi_report_stats report = vwi_report_stats(desk->report);

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "actors.h"
 
@@ -144,6 +145,45 @@ START_TEST(a_log_that_is_renamed_away_loses_and_doubles_no_line)
     ck_assert_uint_eq(worker_count_logged(w, "model (info): Download 4"), 1);
     ck_assert_int_eq(worker_finish(w), VW_OK);
     free(old);
+}
+END_TEST
+
+START_TEST(a_log_that_is_truncated_and_written_anew_is_read_from_its_beginning_and_counted)
+{
+    struct worker *w = start_watching("");
+    struct answer a;
+
+    append_file(log_path, "Download 1\n");
+    worker_wait_logged(w, "model (info): Download 1");
+    ck_assert_int_eq(truncate(log_path, 0), 0);
+    append_file(log_path, "Download 2 of the next run\nstartup complete\n"); /* longer than what was read */
+    worker_wait_state(w, VW_STATE_READY);
+    ck_assert_uint_eq(worker_count_logged(w, "model (info): Download 2"), 1);
+    a = client_call(worker_port(w), "GET", "/metrics", "", NULL);
+    ck_assert_ptr_nonnull(strstr(a.body, "\nvastworker_log_truncations_total 1\n"));
+    answer_fini(&a);
+    ck_assert_int_eq(worker_finish(w), VW_OK);
+}
+END_TEST
+
+START_TEST(several_logs_are_watched_with_a_preset_and_expressions)
+{
+    char *other = temp_file("other.log", NULL);
+    struct worker *w;
+
+    ck_assert_int_gt(asprintf(&config, "{'maxPerf': 5, 'modelLogFile': ['%s', '%s'], 'logActionConfig': {'preset': 'sglang', "
+                                       "'onInfo': ['/^got [0-9]+ of [0-9]+$/']}, " ECHO "}", log_path, other), 0);
+    w = worker_start(m, c, config);
+    append_file(other, "got 3 of x\ngot 3 of 4\r\n");
+    worker_wait_logged(w, "model (info): got 3 of 4");
+    ck_assert_uint_eq(worker_count_logged(w, "model (info): got 3 of x"), 0);
+    append_file(log_path, "[2026-10-01 00:02:00] The server is fired up and ready to roll!\n");
+    worker_wait_state(w, VW_STATE_READY);
+    append_file(other, "\xff\xfe Scheduler hit an exception: Traceback\n");
+    worker_wait_state(w, VW_STATE_ERROR);
+    wait_error_told("Scheduler hit an exception");
+    ck_assert_int_eq(worker_finish(w), VW_OK);
+    free(other);
 }
 END_TEST
 
@@ -409,6 +449,8 @@ Suite *ready_suite(void)
     tcase_add_test(tc, an_error_line_is_told_by_its_pattern_and_never_by_its_text);
     tcase_add_test(tc, a_line_in_two_pieces_is_one_line);
     tcase_add_test(tc, a_log_that_is_renamed_away_loses_and_doubles_no_line);
+    tcase_add_test(tc, a_log_that_is_truncated_and_written_anew_is_read_from_its_beginning_and_counted);
+    tcase_add_test(tc, several_logs_are_watched_with_a_preset_and_expressions);
     tcase_add_test(tc, a_health_path_is_waited_for_until_it_says_200);
     tcase_add_test(tc, a_load_line_and_a_health_path_are_both_waited_for);
     tcase_add_test(tc, good_probes_clear_an_error);
