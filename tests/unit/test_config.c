@@ -639,7 +639,7 @@ END_TEST
 
 static const char rich[] =
     "{\"modelServerUrl\": \"http://model:9000\", \"modelLogFile\": [\"${LOG:-a.log}\", \"b.log\"], \"pluginPath\": [\"/p\"],"
-    "\"logActionConfig\": {\"onLoad\": [\"up\"]}, \"lanes\": {\"gpu\": {\"maxConcurrency\": 2}, \"spare\": {}},"
+    "\"logActionConfig\": {\"preset\": \"tei\", \"onLoad\": [\"up\", \"/on+/\"]}, \"lanes\": {\"gpu\": {\"maxConcurrency\": 2}, \"spare\": {}},"
     "\"publicKeyFile\": \"k\","
     "\"handlers\": [{\"route\": \"/a\", \"workloadCalculator\": {\"plugin\": \"p\", \"options\": {\"token\": \"x\"}},"
     "  \"benchmark\": {\"dataset\": [{\"a\": 1.5}, \"b\"]}},"
@@ -648,7 +648,8 @@ static const char rich[] =
     " {\"route\": \"/c\", \"lane\": \"gpu\", \"allowParallelRequests\": true, \"requestParser\": {\"plugin\": \"q\"}}]}";
 
 static const char wrong[] =
-    "{\"workerPort\": \"x\", \"stateDir\": \"${NO}\", \"tsl\": 1, \"handlers\": [{\"route\": \"/a\", \"lane\": \"no\"}]}";
+    "{\"workerPort\": \"x\", \"stateDir\": \"${NO}\", \"tsl\": 1, \"logActionConfig\": {\"onInfo\": [\"/(/\"]},"
+    "\"handlers\": [{\"route\": \"/a\", \"lane\": \"no\"}]}";
 
 /*
  * jansson's parser survives a failed allocation, but may call it a syntax error or (in its lexer's buffer) crash. So parsing the
