@@ -145,6 +145,12 @@ def family(pid):
     return pids
 
 
+def descendants(pid):
+    """The children of a process, and theirs."""
+    found = [child for child in family(pid) if child != pid]
+    return found + [one for child in found for one in descendants(child)]
+
+
 def cpu_us(pid):
     """On a CPU, all threads: nanoseconds from the scheduler, or the coarse ticks of a kernel without its statistics."""
     total = 0.0
