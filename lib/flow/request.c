@@ -587,7 +587,7 @@ bool vwi_desk_idle(const struct vwi_desk *desk)
     return vwi_list_empty(&desk->own.requests) && !vwi_desk_cancels(desk) && (!desk->sessions || vwi_sessions_idle(desk->sessions));
 }
 
-void vwi_request_end_with_session(struct vwi_request *rq)
+static void end_with_session(struct vwi_request *rq)
 {
     bool answering = rq->state == VWI_REQUEST_ANSWERING;
 
@@ -597,6 +597,25 @@ void vwi_request_end_with_session(struct vwi_request *rq)
     else if (rq->ex)
         refuse(rq, VWI_REASON_INVALID_SESSION, NULL);
     settle(rq, VWI_OUTCOME_CANCELLED);
+}
+
+/* All of them are out of it before the first ends: what that brings about may settle another, whose session must not end again. */
+void vwi_requests_end_with_session(struct vwi_desk *desk, struct vwi_list *inside)
+{
+    bool giving = desk->own.giving;
+    struct vwi_list *node;
+
+    for (node = inside->next; node != inside; node = node->next)
+        VWI_CONTAINER(node, struct vwi_request, inside)->session = NULL;
+    desk->own.giving = true; /* a turn that comes free is not for one that is about to end as well */
+    while (!vwi_list_empty(inside)) {
+        struct vwi_request *rq = VWI_CONTAINER(inside->next, struct vwi_request, inside);
+
+        vwi_list_del(&rq->inside);
+        end_with_session(rq);
+    }
+    if (!giving)
+        vwi_request_let_run(desk);
 }
 
 size_t vwi_desk_awaiting(const struct vwi_desk *desk)

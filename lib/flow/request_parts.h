@@ -71,8 +71,8 @@ static inline void vwi_request_go(struct vwi_request *rq, enum vwi_request_state
         rq->state = to;
 }
 
-/* The session it runs in is over: booked as cancelled, and its client's connection ends. */
-void vwi_request_end_with_session(struct vwi_request *rq);
+/* The session they run in is over: booked as cancelled, and their clients' connections end. inside: its requests; empty afterwards. */
+void vwi_requests_end_with_session(struct vwi_desk *desk, struct vwi_list *inside);
 
 static inline size_t vwi_request_route(const struct vwi_request *rq) { return (size_t)(rq->handler - rq->desk->handlers); }
 

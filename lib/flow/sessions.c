@@ -50,7 +50,7 @@ struct farewell {
 };
 
 struct vwi_sessions {
-    const struct vwi_desk *desk;
+    struct vwi_desk *desk;
     struct vwi_sessions_table *table;
     struct vwi_model_conf model; /* as configured, without idle connections: the model is told apart from the traffic */
     struct vwi_timeouts_conf timeouts;
@@ -64,7 +64,7 @@ struct vwi_sessions {
 static void begin_farewells(struct vwi_sessions *sessions);
 static void on_look(void *arg);
 
-vw_err vwi_sessions_create(const struct vwi_desk *desk, const struct vwi_session_conf *conf, const struct vwi_model_conf *model,
+vw_err vwi_sessions_create(struct vwi_desk *desk, const struct vwi_session_conf *conf, const struct vwi_model_conf *model,
                            struct vwi_sessions **ret, vw_error_t *why)
 {
     struct vwi_sessions *sessions = vwi_zalloc(sizeof *sessions);
@@ -257,17 +257,6 @@ static void begin_farewells(struct vwi_sessions *sessions)
     }
 }
 
-static void end_requests(struct vwi_session *session)
-{
-    while (!vwi_list_empty(&session->requests)) {
-        struct vwi_request *rq = VWI_CONTAINER(session->requests.next, struct vwi_request, inside);
-
-        vwi_list_del(&rq->inside);
-        rq->session = NULL;
-        vwi_request_end_with_session(rq);
-    }
-}
-
 /* call: who asked, and hears when the model server has; may be NULL. */
 static void close_session(struct vwi_sessions *sessions, struct vwi_session *session, struct call *call, const char *cause)
 {
@@ -278,7 +267,7 @@ static void close_session(struct vwi_sessions *sessions, struct vwi_session *ses
     vwi_ledger_settle(sessions->desk->ledger, &session->entry, VWI_OUTCOME_SERVED, vwi_mono_us());
     if (sessions->desk->report)
         vwi_report_settled(sessions->desk->report);
-    end_requests(session);
+    vwi_requests_end_with_session(sessions->desk, &session->requests);
     if (!farewell) {
         if (call)
             refuse(call, VWI_REASON_INTERNAL);
@@ -365,11 +354,9 @@ void vwi_sessions_leave(struct vwi_sessions *sessions, struct vwi_request *rq)
 {
     struct vwi_session *session = rq->session;
 
-    if (!session)
-        return;
     rq->session = NULL;
     vwi_list_del(&rq->inside);
-    if (sessions->draining && vwi_list_empty(&session->requests))
+    if (session && sessions->draining && vwi_list_empty(&session->requests))
         close_session(sessions, session, NULL, "closed by the drain");
 }
 

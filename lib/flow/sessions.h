@@ -18,7 +18,7 @@ struct vwi_desk;
 struct vwi_request;
 
 /* Borrows all of it until destroy. What the desk points to may still be missing here, and is looked at when a call comes. */
-vw_err vwi_sessions_create(const struct vwi_desk *desk, const struct vwi_session_conf *conf, const struct vwi_model_conf *model,
+vw_err vwi_sessions_create(struct vwi_desk *desk, const struct vwi_session_conf *conf, const struct vwi_model_conf *model,
                            struct vwi_sessions **ret, vw_error_t *why);
 void vwi_sessions_destroy(struct vwi_sessions *sessions); /* no exchange of ours may be left: destroy the fronts first */
 

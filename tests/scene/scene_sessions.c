@@ -149,9 +149,9 @@ static int begin_inside(const char *path, const char *auth_data, const char *id,
     return fd;
 }
 
-static json_int_t health(const char *name)
+static json_int_t health_at(uint16_t port, const char *name)
 {
-    struct answer a = client_call(worker_port(w), "GET", "/health", "", NULL);
+    struct answer a = client_call(port, "GET", "/health", "", NULL);
     json_t *json = parse_json(a.body);
     json_int_t value = json_integer_value(json_object_get(json, name));
 
@@ -159,6 +159,8 @@ static json_int_t health(const char *name)
     answer_fini(&a);
     return value;
 }
+
+static json_int_t health(const char *name) { return health_at(worker_port(w), name); }
 
 static void wait_health(const char *name, json_int_t value)
 {
@@ -512,6 +514,42 @@ START_TEST(ending_a_session_ends_its_running_and_its_waiting_requests)
 }
 END_TEST
 
+/* With connections to the model at hand, over which a request would be with it at once. */
+START_TEST(what_waits_in_a_session_that_ends_never_reaches_the_model)
+{
+    enum { WARM = 4, WAITING = 6 };
+    char *a1 = auth(1, 10), *a2 = auth(2, 1), *id;
+    int fds[WARM + WAITING], i;
+
+    begin("");
+    id = create(a1, "{}");
+    for (i = 0; i < WARM; i++)
+        fds[i] = begin_inside("/stream/1", a2, id, "{}");
+    model_wait_requests(m, WARM);
+    model_permit(m, WARM);
+    for (i = 0; i < WARM; i++) {
+        expect(client_read(fds[i]), 200, NULL);
+        client_close(fds[i]);
+    }
+    for (i = 0; i < WAITING; i++)
+        fds[i] = begin_inside("/hold", a2, id, "{'units': 1}");
+    model_wait_requests(m, WARM + 1);
+    wait_health("queued", WAITING - 1);
+    expect(about(worker_port(w), "/session/end", id, a1), 200, NULL);
+    for (i = 0; i < WAITING; i++) {
+        expect_reason(client_read(fds[i]), 410, "invalid_session");
+        client_close(fds[i]);
+    }
+    for (i = 0; i < WARM; i++) /* what went before them has been seen */
+        expect(client_envelope(worker_port(w), c, "/ok", 3, "{'units': 1}"), 200, NULL);
+    end();
+    ck_assert_uint_eq(model_requests(m), WARM + 1 + WARM);
+    free(id);
+    free(a1);
+    free(a2);
+}
+END_TEST
+
 /* ---- ends ---- */
 
 static const struct told {
@@ -756,6 +794,57 @@ END_TEST
 
 /* ---- leaving ---- */
 
+static int hold_inside(uint16_t port, const char *id)
+{
+    char *head = NULL;
+    int fd = client_connect(port);
+
+    ck_assert_int_gt(asprintf(&head, "POST /hold HTTP/1.1\r\nHost: w\r\nX-Vast-Session: %s\r\nContent-Length: 0\r\n\r\n", id), 0);
+    client_send(fd, head);
+    free(head);
+    return fd;
+}
+
+/* The program sleeps over the end of the session and then of the wait, and finds both due in one turn. */
+START_TEST(a_drain_in_which_a_session_and_a_wait_in_it_end_at_once)
+{
+    char *path = NULL, *config = NULL, *id;
+    int running, waiting;
+    struct program *p;
+    struct answer a;
+    uint16_t port;
+
+    ck_assert_int_gt(asprintf(&config, "{'modelServerUrl': 'http://127.0.0.1:%u', 'workerPort': 0, 'sessionPort': 0, 'unsecured': true, "
+                                       "'maxSessionLifetime': 1, 'handlers': [{'route': '/hold', 'auth': 'none', 'maxQueueTime': 1.2}]}",
+                              model_port(m)), 0);
+    path = temp_file("at_once.json", config);
+    p = program_start((const char *const[]){ RUN, "--config", path, NULL }, (const char *const[]){ NULL });
+    port = program_port(p, "listening on port ");
+    program_wait_said(p, "-> ready");
+    a = client_post(port, "/session/create", "{\"payload\": {}}");
+    ck_assert_msg(a.status == 201, "%d %s", a.status, a.body);
+    id = id_of(&a);
+    answer_fini(&a);
+    running = hold_inside(port, id);
+    model_wait_requests(m, 1);
+    waiting = hold_inside(port, id);
+    while (health_at(port, "queued") == 0 && health_at(port, "sessions") == 1) /* on a slow machine it may be over by then */
+        nap();
+    program_signal(p, SIGTERM);
+    program_wait_said(p, "-> draining");
+    program_signal(p, SIGSTOP);
+    usleep(1400 * 1000);
+    program_signal(p, SIGCONT);
+    ck_assert_int_eq(program_wait(p), 0);
+    client_close(running);
+    client_close(waiting);
+    program_free(p);
+    free(id);
+    free(config);
+    free(path);
+}
+END_TEST
+
 START_TEST(a_drain_closes_sessions_and_waits_for_their_ends)
 {
     char *a1 = auth(1, 10), *a2 = auth(2, 1), *idle, *busy;
@@ -825,6 +914,7 @@ Suite *sessions_suite(void)
     tcase_add_test(tc, an_admitted_request_adds_a_lifetime_up_to_the_limit);
     tcase_add_test(tc, plain_requests_name_their_session_in_a_header);
     tcase_add_test(tc, ending_a_session_ends_its_running_and_its_waiting_requests);
+    tcase_add_test(tc, what_waits_in_a_session_that_ends_never_reaches_the_model);
     tcase_add_loop_test(tc, an_expired_session_is_closed_and_its_end_told, 0, (int)(sizeof told / sizeof told[0]));
     tcase_add_test(tc, a_payload_without_a_route_is_not_kept);
     tcase_add_test(tc, one_end_that_hangs_does_not_hold_up_the_others_and_a_second_end_is_told_so);
@@ -836,6 +926,7 @@ Suite *sessions_suite(void)
     tcase_add_test(tc, a_port_that_nobody_asked_for_and_is_busy_is_a_warning);
     tcase_add_test(tc, port_zero_is_none);
     tcase_add_test(tc, a_drain_closes_sessions_and_waits_for_their_ends);
+    tcase_add_test(tc, a_drain_in_which_a_session_and_a_wait_in_it_end_at_once);
     tcase_add_test(tc, a_drain_that_ends_in_a_cut_still_tells_the_model_server);
     suite_add_tcase(s, tc);
     return s;
