@@ -51,7 +51,7 @@ static void on_flushed(void *arg)
     look(drain);
 }
 
-static void finish(struct vwi_drain *drain, int64_t flush_ms)
+static void finish(struct vwi_drain *drain)
 {
     if (drain->finishing)
         return;
@@ -64,7 +64,7 @@ static void finish(struct vwi_drain *drain, int64_t flush_ms)
     if (vwi_sessions_idle(drain->desk->sessions) && !vwi_desk_cancels(drain->desk))
         vwi_supervise_stop(drain->desk->supervise); /* while the last report is told */
     if (drain->desk->report)
-        vwi_report_flush(drain->desk->report, flush_ms, on_flushed, drain);
+        vwi_report_flush(drain->desk->report, drain->hasty ? CUT_FLUSH_LIMIT_MS : FLUSH_LIMIT_MS, on_flushed, drain);
     else
         on_flushed(drain);
 }
@@ -93,7 +93,7 @@ static void on_limit(struct vwi_drain *drain)
         return;
     }
     vwi_desk_cut(drain->desk); /* sessions, too; control handlers take no more */
-    finish(drain, FLUSH_LIMIT_MS);
+    finish(drain);
 }
 
 static void on_timer(void *arg)
@@ -149,7 +149,7 @@ void vwi_drain_begin(struct vwi_drain *drain)
     vwi_desk_refuse_unjudged(desk);
     vwi_sessions_drain(desk->sessions);
     if (vwi_desk_idle(desk))
-        finish(drain, FLUSH_LIMIT_MS);
+        finish(drain);
     else
         wait_for_limit(drain, first_limit(desk));
 }
@@ -158,6 +158,7 @@ void vwi_drain_now(struct vwi_drain *drain)
 {
     struct vwi_desk *desk = drain->desk;
     size_t left = vwi_ledger_in_flight(desk->ledger);
+    bool again = drain->finishing; /* before the cut, which may leave nothing and so bring the end about */
 
     if (left)
         vwi_log_warn(desk->log, "stopping at once: %zu requests are cut", left);
@@ -165,7 +166,7 @@ void vwi_drain_now(struct vwi_drain *drain)
     drain->hasty = true;
     vwi_desk_cut(desk);
     vwi_supervise_kill(desk->supervise);
-    if (drain->finishing) {
+    if (again) {
         left = vwi_ledger_deletions_count(desk->ledger);
         if (!drain->flushed) {
             vwi_log_warn(desk->log, "stopping at once: the last report is not waited for; %zu finished requests stay untold", left);
@@ -173,12 +174,12 @@ void vwi_drain_now(struct vwi_drain *drain)
         }
         leave(drain);
     } else {
-        finish(drain, CUT_FLUSH_LIMIT_MS);
+        finish(drain);
     }
 }
 
 void vwi_drain_on_idle(struct vwi_drain *drain)
 {
     if (drain->draining && vwi_desk_idle(drain->desk))
-        finish(drain, FLUSH_LIMIT_MS);
+        finish(drain);
 }

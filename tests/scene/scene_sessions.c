@@ -874,6 +874,25 @@ START_TEST(a_drain_closes_sessions_and_waits_for_their_ends)
 }
 END_TEST
 
+/* Nothing else is left, so the cut itself is the end; what it settles is told all the same. */
+START_TEST(a_stop_tells_of_a_session_that_it_cut)
+{
+    char *a1 = auth(7, 10), *id;
+    json_t *deletions;
+
+    begin("");
+    id = create(a1, "{}");
+    vw_worker_stop(worker_handle(w));
+    ck_assert_int_eq(worker_join(w), VW_OK);
+    deletions = control_deletions(c);
+    ck_assert_uint_eq(json_array_size(deletions), 1);
+    json_decref(deletions);
+    ck_assert_double_eq(control_sum(c, "cur_perf"), 10);
+    free(id);
+    free(a1);
+}
+END_TEST
+
 START_TEST(a_drain_that_ends_in_a_cut_still_tells_the_model_server)
 {
     char *a1 = auth(1, 10), *a2 = auth(2, 1), *id;
@@ -927,6 +946,7 @@ Suite *sessions_suite(void)
     tcase_add_test(tc, port_zero_is_none);
     tcase_add_test(tc, a_drain_closes_sessions_and_waits_for_their_ends);
     tcase_add_test(tc, a_drain_in_which_a_session_and_a_wait_in_it_end_at_once);
+    tcase_add_test(tc, a_stop_tells_of_a_session_that_it_cut);
     tcase_add_test(tc, a_drain_that_ends_in_a_cut_still_tells_the_model_server);
     suite_add_tcase(s, tc);
     return s;
