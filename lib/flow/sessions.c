@@ -26,6 +26,7 @@
 #define DEFAULT_LIFETIME_S 60.0
 #define FAREWELL_S 10.0
 #define FAREWELLS_AT_ONCE 8
+#define FAREWELLS_MAX 256 /* none is created while so many wait to be told: each may hold a body's worth */
 #define JSON_TYPE "Content-Type: application/json; charset=utf-8\r\n"
 
 enum call_kind { CREATE, GET, HEALTH, END, CALL_KINDS };
@@ -58,6 +59,7 @@ struct vwi_sessions {
     struct vwi_timer look;
     struct vwi_list calls, farewells;
     unsigned telling;
+    size_t untold; /* farewells in all */
     bool draining, cut;
 };
 
@@ -93,6 +95,7 @@ vw_err vwi_sessions_create(struct vwi_desk *desk, const struct vwi_session_conf 
 
 static void free_farewell(struct farewell *farewell)
 {
+    farewell->sessions->untold--;
     vwi_list_del(&farewell->node);
     vwi_session_free(farewell->session);
     vwi_free(farewell->body);
@@ -280,6 +283,7 @@ static void close_session(struct vwi_sessions *sessions, struct vwi_session *ses
     vwi_list_init(&farewell->waiters);
     vwi_list_init(&farewell->node);
     vwi_list_add(&sessions->farewells, &farewell->node);
+    sessions->untold++;
     if (call)
         vwi_list_add(&farewell->waiters, &call->waiter);
     if (session->on_close_route)
@@ -443,7 +447,7 @@ static bool admit(struct call *call, const struct vwi_work *work)
         reason = VWI_REASON_DRAINING;
     else if (!vwi_state_serves(state))
         reason = VWI_REASON_NOT_READY;
-    else if (vwi_sessions_full(sessions->table))
+    else if (vwi_sessions_full(sessions->table) || sessions->untold >= FAREWELLS_MAX)
         reason = VWI_REASON_SESSION_LIMIT;
     if (reason == VWI_REASON_NONE)
         return true;

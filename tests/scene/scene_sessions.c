@@ -696,6 +696,27 @@ START_TEST(many_ends_go_out_together_with_a_limit)
 }
 END_TEST
 
+/* A model server that takes no ends does not make them pile up here. */
+START_TEST(ends_that_wait_to_be_told_have_a_limit)
+{
+    enum { MOST = 256 };
+    char *a1 = auth(1, 1);
+    int i;
+
+    begin("");
+    for (i = 0; i < MOST; i++) {
+        free(create(a1, "{'lifetime': 0.001, 'on_close_route': '/hold'}"));
+        wait_health("sessions", 0);
+    }
+    expect_reason(call("/session/create", a1, "{}"), 429, "session_limit");
+    model_permit(m, MOST);
+    model_wait_requests(m, MOST);
+    free(create(a1, "{}"));
+    end();
+    free(a1);
+}
+END_TEST
+
 /* ---- the model server's port ---- */
 
 static uint16_t local_port(void)
@@ -940,6 +961,7 @@ Suite *sessions_suite(void)
     tcase_add_test(tc, an_end_that_fails_is_said_once_and_the_session_is_over);
     tcase_add_test(tc, whoever_asked_for_the_end_may_leave_before_it_is_told);
     tcase_add_test(tc, many_ends_go_out_together_with_a_limit);
+    tcase_add_test(tc, ends_that_wait_to_be_told_have_a_limit);
     tcase_add_test(tc, the_model_server_ends_a_session_on_a_port_of_its_own);
     tcase_add_test(tc, a_port_that_was_asked_for_and_is_busy_ends_the_start);
     tcase_add_test(tc, a_port_that_nobody_asked_for_and_is_busy_is_a_warning);
