@@ -23,6 +23,14 @@ void vwi_desk_refuse_unjudged(struct vwi_desk *desk)
     }
 }
 
+void vwi_desk_last_call(struct vwi_desk *desk)
+{
+    if (desk->own.last_call)
+        return;
+    desk->own.last_call = true;
+    vwi_desk_refuse_unjudged(desk);
+}
+
 double vwi_desk_longest_drain(const struct vwi_desk *desk)
 {
     double longest_s = 0;

@@ -9,6 +9,9 @@
 /* Those whose bodies are still to come: 503, none of them was counted. */
 void vwi_desk_refuse_unjudged(struct vwi_desk *desk);
 
+/* Nothing is left that a client of a control handler could ask about: they take no more, and what they have taken goes on. */
+void vwi_desk_last_call(struct vwi_desk *desk);
+
 /*
  * Cut what is left: model connections closed, booked as errored. A client whose answer was not begun gets 503 draining, a reader of
  * events an error event and a proper end, any other a cut that it can see. Each is named in the log, up to a number, then counted.

@@ -148,10 +148,9 @@ void vwi_drain_begin(struct vwi_drain *drain)
     begin(drain);
     vwi_desk_refuse_unjudged(desk);
     vwi_sessions_drain(desk->sessions);
-    if (vwi_desk_idle(desk))
-        finish(drain);
-    else
+    if (!vwi_desk_idle(desk))
         wait_for_limit(drain, first_limit(desk));
+    vwi_drain_on_idle(drain);
 }
 
 void vwi_drain_now(struct vwi_drain *drain)
@@ -180,6 +179,10 @@ void vwi_drain_now(struct vwi_drain *drain)
 
 void vwi_drain_on_idle(struct vwi_drain *drain)
 {
-    if (drain->draining && vwi_desk_idle(drain->desk))
+    if (!drain->draining || vwi_desk_has_work(drain->desk))
+        return;
+    if (vwi_desk_idle(drain->desk))
         finish(drain);
+    else
+        vwi_desk_last_call(drain->desk); /* or whoever asks again and again, or never finishes asking, would hold us up to the limit */
 }

@@ -45,7 +45,13 @@ static bool reject(struct vwi_request *rq, enum vwi_reason reason, double retry_
     return false;
 }
 
-/* Verdicts 9 and 10. Control handlers serve in every state, to the cut: they are how clients follow work that was accepted. */
+/* Control handlers serve in every state, until nothing is left to follow: they are how clients follow work that was accepted. */
+static bool serves_always(const struct vwi_request *rq)
+{
+    return rq->handler->conf->control && !rq->desk->own.cut && !rq->desk->own.last_call;
+}
+
+/* Verdicts 9 and 10. */
 static bool admit(struct vwi_request *rq)
 {
     struct vwi_desk *desk = rq->desk;
@@ -53,7 +59,7 @@ static bool admit(struct vwi_request *rq)
     struct vwi_ready_view ready = vwi_startup_view(desk->startup);
     double limit_s = vwi_wait_limit(rq);
 
-    if (conf->control && !desk->own.cut)
+    if (serves_always(rq))
         return true;
     if (ready.state == VWI_STATE_DRAINING)
         return reject(rq, VWI_REASON_DRAINING, 0);
@@ -71,9 +77,10 @@ static void free_request(struct vwi_request *rq)
     struct vwi_desk *desk = rq->desk;
 
     vwi_list_del(&rq->node);
+    desk->own.others -= !rq->handler->conf->control;
     vwi_judge_forget(rq);
     vwi_free(rq);
-    if (vwi_desk_idle(desk) && desk->on_idle)
+    if (!vwi_desk_has_work(desk) && desk->on_idle)
         desk->on_idle(desk->on_idle_arg);
 }
 
@@ -512,6 +519,7 @@ void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex)
     vwi_list_init(&rq->inside);
     vwi_list_init(&rq->node);
     vwi_list_add(&desk->own.requests, &rq->node);
+    desk->own.others += !handler->conf->control;
     vwi_exchange_bind(ex, &client_events, rq);
     if (!vwi_judge_head(rq) || (rq->form == VWI_FORM_PLAIN && !identify(rq)))
         return;
@@ -521,7 +529,7 @@ void vwi_request_arrive(struct vwi_desk *desk, struct vwi_exchange *ex)
     } else if (vwi_judge_can_stream(rq)) {
         rq->streamed = true;
         judge(rq);
-    } else if (!handler->conf->control && vwi_startup_view(desk->startup).state == VWI_STATE_DRAINING) {
+    } else if (!serves_always(rq) && vwi_startup_view(desk->startup).state == VWI_STATE_DRAINING) {
         vwi_judge_refuse(rq, VWI_REASON_DRAINING, NULL); /* as those are whose bodies were on their way when the drain began */
     } else {
         vwi_exchange_collect(ex); /* goes on in on_client_body */
@@ -582,10 +590,12 @@ void vwi_desk_fini(struct vwi_desk *desk)
 
 size_t vwi_desk_cancels(const struct vwi_desk *desk) { return desk->own.cancels ? vwi_cancels_under_way(desk->own.cancels) : 0; }
 
-bool vwi_desk_idle(const struct vwi_desk *desk)
+bool vwi_desk_has_work(const struct vwi_desk *desk)
 {
-    return vwi_list_empty(&desk->own.requests) && !vwi_desk_cancels(desk) && (!desk->sessions || vwi_sessions_idle(desk->sessions));
+    return desk->own.others || vwi_desk_cancels(desk) || (desk->sessions && !vwi_sessions_idle(desk->sessions));
 }
+
+bool vwi_desk_idle(const struct vwi_desk *desk) { return vwi_list_empty(&desk->own.requests) && !vwi_desk_has_work(desk); }
 
 static void end_with_session(struct vwi_request *rq)
 {

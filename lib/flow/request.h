@@ -54,7 +54,7 @@ struct vwi_desk {
     struct vwi_sessions *sessions;
     struct vwi_supervise *supervise; /* NULL: no process is ours to look after */
     size_t session_route; /* of the session calls in the books */
-    void (*on_idle)(void *arg); /* the last request is over, or the last call of cancels */
+    void (*on_idle)(void *arg); /* the last request is over, or the last that control handlers could ask about, or the last call of cancels */
     void *on_idle_arg;
 
     struct {
@@ -62,7 +62,9 @@ struct vwi_desk {
         struct vwi_timer deadline;
         struct vwi_forward forward; /* of the request that is being sent */
         struct vwi_cancels *cancels; /* NULL: no handler has a cancel */
+        size_t others; /* requests that are not of control handlers */
         bool giving, cut;
+        bool last_call; /* control handlers take no more */
     } own;
 };
 
@@ -70,6 +72,7 @@ struct vwi_desk {
 vw_err vwi_desk_init(struct vwi_desk *desk, vw_error_t *why);
 void vwi_desk_fini(struct vwi_desk *desk); /* requests are over by then: destroy the front first */
 bool vwi_desk_idle(const struct vwi_desk *desk); /* no request is left, and no call of cancels */
+bool vwi_desk_has_work(const struct vwi_desk *desk); /* of any kind but requests of control handlers */
 size_t vwi_desk_cancels(const struct vwi_desk *desk); /* under way */
 size_t vwi_desk_awaiting(const struct vwi_desk *desk); /* requests for which the model owes the next byte; tunnels owe none. Walks all */
 

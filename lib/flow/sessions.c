@@ -179,7 +179,7 @@ static void tell_ended(struct farewell *farewell)
 
 static void check_idle(struct vwi_sessions *sessions)
 {
-    if (vwi_sessions_idle(sessions) && vwi_desk_idle(sessions->desk) && sessions->desk->on_idle)
+    if (!vwi_desk_has_work(sessions->desk) && sessions->desk->on_idle)
         sessions->desk->on_idle(sessions->desk->on_idle_arg);
 }
 

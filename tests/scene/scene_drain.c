@@ -7,7 +7,9 @@
 
 #define UNITS "'allowParallelRequests': true, 'workloadCalculator': {'field': '/units'}"
 #define CONFIG "{'maxPerf': 200, 'drainTimeout': 8, 'handlers': [{'route': '/ok', " UNITS "}, {'route': '/hold', " UNITS "}, " \
-               "{'route': '/job', 'methods': ['GET'], 'auth': 'none', 'targetPath': '/x', 'control': true}]}"
+               "{'route': '/job', 'methods': ['GET'], 'auth': 'none', 'targetPath': '/x', 'control': true}, " \
+               "{'route': '/watch', 'methods': ['GET'], 'auth': 'none', 'targetPath': '/hold', 'control': true}, " \
+               "{'route': '/ask', 'control': true}]}"
 
 static struct model *m;
 static struct control *c;
@@ -161,6 +163,42 @@ START_TEST(control_handlers_serve_until_the_last_job_is_done)
     end(fd, 200);
     ck_assert_int_eq(worker_join(w), VW_OK);
     ck_assert_double_eq(control_sum(c, "rej_load"), 1);
+}
+END_TEST
+
+/* Else clients that ask again and again would keep a worker that has nothing left to do. */
+START_TEST(control_handlers_take_no_more_once_the_last_job_is_done)
+{
+    int fd = begin(1), watcher = client_connect(worker_port(w));
+
+    client_send(watcher, "GET /watch HTTP/1.1\r\nHost: w\r\n\r\n");
+    model_wait_requests(m, 2);
+    drain();
+    expect(client_call(worker_port(w), "GET", "/job", "", NULL), 200, "");
+    client_reset(fd);
+    worker_wait_in_flight(w, 1);
+    expect(client_call(worker_port(w), "GET", "/job", "", NULL), 503, "draining");
+    model_permit(m, 2);
+    end(watcher, 200); /* which was accepted */
+    ck_assert_int_eq(worker_join(w), VW_OK);
+}
+END_TEST
+
+/* Nobody has looked yet at who asks. */
+START_TEST(a_question_that_is_never_finished_does_not_hold_a_drain_up)
+{
+    int fd = begin(1), slow = client_connect(worker_port(w));
+    char seen[200];
+
+    drain();
+    client_send(slow, "POST /ask HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n\r\n");
+    client_read_until(slow, "100 Continue\r\n\r\n", seen, sizeof seen);
+    model_permit(m, 1);
+    end(fd, 200);
+    end(slow, 503);
+    worker_wait_logged(w, "stopped");
+    ck_assert(!worker_logged(w, "within drainTimeout"));
+    ck_assert_int_eq(worker_finish(w), VW_OK);
 }
 END_TEST
 
@@ -374,6 +412,8 @@ Suite *drain_suite(void)
     tcase_add_test(tc, a_line_that_rests_is_woken_for_the_last_words);
     tcase_add_test(tc, the_last_words_are_tried_again_while_there_is_time);
     tcase_add_test(tc, control_handlers_serve_until_the_last_job_is_done);
+    tcase_add_test(tc, control_handlers_take_no_more_once_the_last_job_is_done);
+    tcase_add_test(tc, a_question_that_is_never_finished_does_not_hold_a_drain_up);
     tcase_add_test(tc, a_stop_does_not_wait_for_a_control_plane_that_is_silent);
     tcase_add_test(tc, a_client_that_sends_its_head_at_the_end_is_told);
     tcase_add_test(tc, each_handlers_requests_have_a_limit_of_their_own);
