@@ -14,11 +14,17 @@ enum vwi_failover_verdict vwi_failover_judge(long status)
 
 static int64_t later(int64_t a, int64_t b) { return a > b ? a : b; }
 
-static int64_t due_ms(const struct vwi_failover_address *a, unsigned line) { return later(a->aside_until_ms, a->refused_until_ms[line]); }
+/* What this line has against it. */
+static int64_t unwanted_until_ms(const struct vwi_failover_address *a, unsigned line)
+{
+    return later(a->rests_until_ms[line], a->refused_until_ms[line]);
+}
+
+static int64_t due_ms(const struct vwi_failover_address *a, unsigned line) { return later(a->aside_until_ms, unwanted_until_ms(a, line)); }
 
 static bool in_order(const struct vwi_failover_address *a, unsigned line, int64_t now_ms)
 {
-    return !a->never[line] && !a->failures && a->refused_until_ms[line] <= now_ms;
+    return !a->never[line] && !a->failures && unwanted_until_ms(a, line) <= now_ms;
 }
 
 int64_t vwi_failover_pick(const struct vwi_failover *f, unsigned line, int64_t now_ms, size_t *ret_at)
@@ -80,17 +86,33 @@ static int64_t pause_ms(struct vwi_failover *f, unsigned failures, int64_t first
 
 static unsigned one_more(unsigned count) { return count < 1000 ? count + 1 : count; }
 
+/* It answers this line. If that had failed as well, it was the address; else it may be what the other asks for, who stays careful. */
+static void forgive(struct vwi_failover_address *a, unsigned line)
+{
+    unsigned other;
+
+    a->failures = 0;
+    a->aside_until_ms = 0;
+    for (other = 0; a->own_failures[line] && other < VWI_FAILOVER_LINES; other++) {
+        a->rests_until_ms[other] = 0;
+        if (other != line)
+            a->own_failures[other] = 0;
+    }
+    a->own_failures[line] = 0;
+}
+
 void vwi_failover_note(struct vwi_failover *f, unsigned line, size_t at, enum vwi_failover_verdict verdict, long asked_s, int64_t now_ms)
 {
     struct vwi_failover_address *a = &f->addresses[at];
 
     if (verdict == VWI_FAILOVER_FAILED) {
         a->failures = one_more(a->failures);
+        a->own_failures[line] = one_more(a->own_failures[line]);
+        a->rests_until_ms[line] = now_ms + pause_ms(f, a->own_failures[line], VWI_FAILOVER_FIRST_MS, VWI_FAILOVER_MAX_MS, 0);
         a->aside_until_ms = now_ms + pause_ms(f, a->failures, VWI_FAILOVER_FIRST_MS, VWI_FAILOVER_MAX_MS, asked_s);
         return;
     }
-    a->failures = 0; /* it answers */
-    a->aside_until_ms = 0;
+    forgive(a, line);
     a->refusals[line] = verdict == VWI_FAILOVER_REFUSED ? one_more(a->refusals[line]) : 0;
     a->refused_until_ms[line] = verdict == VWI_FAILOVER_REFUSED ? now_ms + pause_ms(f, a->refusals[line], VWI_FAILOVER_REFUSED_FIRST_MS,
                                                                                   VWI_FAILOVER_REFUSED_MAX_MS, 0)
@@ -102,7 +124,7 @@ static void end_pauses(struct vwi_failover *f, unsigned line)
     size_t i;
 
     for (i = 0; i < f->count; i++)
-        f->addresses[i].aside_until_ms = f->addresses[i].refused_until_ms[line] = 0;
+        f->addresses[i].aside_until_ms = f->addresses[i].rests_until_ms[line] = f->addresses[i].refused_until_ms[line] = 0;
 }
 
 void vwi_failover_wake(struct vwi_failover *f, unsigned line, int64_t now_ms)

@@ -1,6 +1,7 @@
 /*
  * Which of several addresses of one peer is asked: the first in the list that is in order. One that failed is put aside, longer each time,
- * for everybody who asks; one that refused what was said is left alone by that line only, and for longer. `now` is monotonic milliseconds.
+ * for everybody who asks; one that refused what was said is left alone by that line only, and for longer. One that answers one line and
+ * fails another is put aside by that other line alone. `now` is monotonic milliseconds.
  */
 #ifndef VWI_CORE_FAILOVER_H
 #define VWI_CORE_FAILOVER_H
@@ -21,6 +22,8 @@
 struct vwi_failover_address {
     unsigned failures; /* in a row; 0: in order */
     int64_t aside_until_ms;
+    unsigned own_failures[VWI_FAILOVER_LINES]; /* of this line, while others may have been answered */
+    int64_t rests_until_ms[VWI_FAILOVER_LINES];
     unsigned refusals[VWI_FAILOVER_LINES];
     int64_t refused_until_ms[VWI_FAILOVER_LINES];
     bool never[VWI_FAILOVER_LINES]; /* this line does not go there at all */

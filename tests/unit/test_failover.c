@@ -200,6 +200,35 @@ START_TEST(in_a_hurry_no_pause_is_long_and_any_other_address_will_do)
 }
 END_TEST
 
+/* It says yes to every status and hangs in every list of deletions: each try costs, so they become rare. */
+START_TEST(an_address_that_fails_one_line_alone_is_tried_ever_less_by_it)
+{
+    struct vwi_failover f = of(2);
+    unsigned tries = 0;
+    int64_t now_ms;
+
+    for (now_ms = 0; now_ms < 100000; now_ms += 1000) {
+        if (asked(&f, STATUS, now_ms) == 1 && now_ms % 2000)
+            continue; /* until a probe */
+        vwi_failover_note(&f, STATUS, 0, GOOD, 0, now_ms);
+        ck_assert_uint_eq(asked(&f, STATUS, now_ms), 0);
+        if (asked(&f, DELETIONS, now_ms) == 1)
+            continue;
+        vwi_failover_note(&f, DELETIONS, 0, FAILED, 0, now_ms);
+        ck_assert_uint_eq(asked(&f, DELETIONS, now_ms), 1);
+        tries++;
+    }
+    ck_assert_uint_ge(tries, 5);
+    ck_assert_uint_le(tries, 15); /* and not every other second */
+    vwi_failover_note(&f, DELETIONS, 0, GOOD, 0, now_ms);
+    ck_assert_uint_eq(asked(&f, DELETIONS, now_ms), 0);
+    vwi_failover_note(&f, DELETIONS, 0, FAILED, 0, now_ms);
+    vwi_failover_note(&f, STATUS, 0, FAILED, 0, now_ms);
+    vwi_failover_note(&f, STATUS, 0, GOOD, 0, now_ms);
+    ck_assert_uint_eq(asked(&f, DELETIONS, now_ms), 0); /* it was all of the address */
+}
+END_TEST
+
 START_TEST(an_address_may_be_closed_to_a_line)
 {
     struct vwi_failover f = of(2);
@@ -235,6 +264,7 @@ Suite *failover_suite(void)
     tcase_add_test(tc, news_wake_a_line_and_go_to_each_in_turn);
     tcase_add_test(tc, news_go_to_the_address_in_order_and_wake_no_other);
     tcase_add_test(tc, in_a_hurry_no_pause_is_long_and_any_other_address_will_do);
+    tcase_add_test(tc, an_address_that_fails_one_line_alone_is_tried_ever_less_by_it);
     tcase_add_test(tc, an_address_may_be_closed_to_a_line);
     suite_add_tcase(s, tc);
     return s;
