@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "base/vwi.h"
 #include "io/child_launch.h"
+#include "io/fds.h"
 #include "io/lines.h"
 
 #define TURN_BYTES (256u * 1024)  /* of one output, read in one turn of the loop */
@@ -241,16 +242,6 @@ vw_err vwi_child_find(const char *name, const char *path, struct vwi_text *ret, 
     return vwi_fail(why, VW_E_CONFIG, "model command: there is no program %s in PATH (%s)", name, path);
 }
 
-/* Above the three that the child gets, so that none is overwritten before it was handed on. */
-static int raise_fd(int fd)
-{
-    int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
-
-    if (fd >= 0)
-        close(fd);
-    return high;
-}
-
 static bool open_output(struct vwi_child *child, struct output *out, int *ret_theirs)
 {
     static const struct vwi_lines_events line_events = { on_line, on_long };
@@ -260,8 +251,8 @@ static bool open_output(struct vwi_child *child, struct output *out, int *ret_th
     out->child = child;
     if (vwi_lines_init(&out->lines, &line_events, out) != VW_OK || pipe2(ends, O_CLOEXEC) != 0)
         return false;
-    out->fd = raise_fd(ends[0]);
-    *ret_theirs = raise_fd(ends[1]);
+    out->fd = vwi_fds_raise(ends[0]); /* what the child gets as one of the three must not be overwritten before */
+    *ret_theirs = vwi_fds_raise(ends[1]);
     if (out->fd < 0 || *ret_theirs < 0 || fcntl(out->fd, F_SETFL, O_NONBLOCK) != 0)
         return false;
     out->ev = event_new(vwi_loop_base(child->loop), out->fd, EV_READ | EV_PERSIST, on_readable, out);
@@ -290,7 +281,7 @@ vw_err vwi_child_start(const struct vwi_child_setup *setup, const struct vwi_chi
     child->outputs[0].fd = child->outputs[1].fd = -1;
     child->ended = true; /* not begun yet */
     errno = ENOMEM;
-    null = raise_fd(open("/dev/null", O_RDONLY | O_CLOEXEC));
+    null = vwi_fds_raise(open("/dev/null", O_RDONLY | O_CLOEXEC));
     if (null >= 0 && vwi_timer_init(&child->look, child->loop, look, child) == VW_OK && open_output(child, &child->outputs[0], &theirs[0]) &&
         open_output(child, &child->outputs[1], &theirs[1])) {
         child->pid = vwi_child_launch(setup, null, theirs);

@@ -1,11 +1,12 @@
 /*
- * vfork, because only there something can be said between the two: whose death is to be followed, and which group it is. Until it
- * execs the child runs in our memory while this thread waits, so become() calls the kernel and nothing else. All signals are blocked
- * meanwhile: a handler of ours must not run there.
+ * vfork, because between it and exec something has to be said: whose death is to be followed, and which group it is. Until it execs the
+ * child may run in our memory while this thread waits, so become() calls the kernel and nothing else. All signals are blocked
+ * meanwhile: a handler of ours must not run there. What goes wrong comes back through a pipe, since not every system shares the memory.
  */
 #include "io/child_launch.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <unistd.h>
@@ -17,7 +18,7 @@ struct launch {
     const int *outputs;
     int null;
     pid_t parent;
-    volatile int problem; /* the child's errno, written in our memory */
+    int tell; /* takes an errno; closed by exec */
 };
 
 static void forget_signals(void)
@@ -32,8 +33,10 @@ static void forget_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static _Noreturn void become(struct launch *launch)
+static _Noreturn void become(const struct launch *launch)
 {
+    int problem;
+
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != launch->parent)
@@ -45,28 +48,63 @@ static _Noreturn void become(struct launch *launch)
         forget_signals();
         execve(launch->setup->path, launch->setup->argv, launch->setup->envp);
     }
-    launch->problem = errno;
+    problem = errno;
+    if (write(launch->tell, &problem, sizeof problem) < 0)
+        _exit(126);
     _exit(127);
 }
 
-pid_t vwi_child_launch(const struct vwi_child_setup *setup, int null, const int outputs[2])
+/* What the child tells, or 0 at the end of the pipe, which exec brings. */
+static int hear_problem(int fd)
 {
-    struct launch launch = { .setup = setup, .outputs = outputs, .null = null, .parent = getpid() };
+    int problem = 0;
+    ssize_t n;
+
+    do {
+        n = read(fd, &problem, sizeof problem);
+    } while (n < 0 && errno == EINTR);
+    return n == (ssize_t)sizeof problem ? problem : 0;
+}
+
+static pid_t split_off(const struct launch *launch)
+{
     sigset_t all, before;
     pid_t pid;
+    int problem;
 
     sigfillset(&all);
     pthread_sigmask(SIG_BLOCK, &all, &before);
     pid = vfork();
     if (pid == 0)
-        become(&launch);
-    if (pid < 0)
-        launch.problem = errno;
+        become(launch);
+    problem = errno;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (pid > 0 && launch.problem) {
+    errno = problem;
+    return pid;
+}
+
+pid_t vwi_child_launch(const struct vwi_child_setup *setup, int null, const int outputs[2])
+{
+    struct launch launch = { .setup = setup, .outputs = outputs, .null = null, .parent = getpid() };
+    int ends[2], problem;
+    pid_t pid;
+
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return -1;
+    launch.tell = vwi_fds_raise(ends[1]);
+    pid = launch.tell < 0 ? -1 : split_off(&launch);
+    problem = errno;
+    if (launch.tell >= 0)
+        close(launch.tell);
+    if (pid > 0)
+        problem = hear_problem(ends[0]);
+    close(ends[0]);
+    if (pid > 0 && problem) {
+        if (setup->guard)
+            vwi_guard_tell(setup->guard, 0);
         vwi_child_reap(pid);
         pid = -1;
     }
-    errno = launch.problem;
+    errno = problem;
     return pid;
 }

@@ -29,6 +29,15 @@ static int count(void)
     return (int)limit.rlim_cur;
 }
 
+int vwi_fds_raise(int fd)
+{
+    int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+
+    if (fd >= 0)
+        close(fd);
+    return high;
+}
+
 void vwi_fds_close_all_but(int keep)
 {
     int fd;
