@@ -201,6 +201,8 @@ static int64_t capped(const struct vwi_sessions_table *table, int64_t expires_ms
     return table->max_lifetime_s > 0 && expires_ms > most ? most : expires_ms;
 }
 
+#define FAR_MS (INT64_MAX / 4) /* nobody lives to see it, and sums of it still fit */
+
 static int64_t lifetime_ms(const struct vwi_session *session) { return (int64_t)(fmin(session->lifetime_s, 1e9) * 1000); }
 
 struct vwi_session *vwi_session_open(struct vwi_sessions_table *table, const char *id, double lifetime_s, double wall_s, int64_t now_ms)
@@ -237,7 +239,7 @@ void vwi_session_touch(struct vwi_sessions_table *table, struct vwi_session *ses
 {
     int64_t later = capped(table, session->expires_ms + lifetime_ms(session), now_ms);
 
-    if (later > session->expires_ms)
+    if (later > session->expires_ms && later < FAR_MS)
         session->expires_ms = later;
 }
 

@@ -103,7 +103,7 @@ static const char *outcome_of(const struct vwi_request *rq)
 static void add_times(struct pen *pen, const struct vwi_request *rq, int64_t now_us)
 {
     if (rq->entered) {
-        add_real(pen, "workload", rq->work.workload);
+        add_real(pen, "workload", rq->entry.work.workload); /* as booked */
         add_time(pen, "queue_s", (rq->ran_us ? rq->ran_us : now_us) - rq->entry.entered_us);
     }
     if (rq->first_us)

@@ -51,7 +51,7 @@ static double time_of(const struct vwi_desk *desk, const struct vwi_request *rq)
 static void name(const struct vwi_request *rq, size_t nth)
 {
     static const char *const doing[] = {
-        [VWI_REQUEST_JUDGING] = "arriving", [VWI_REQUEST_WAITING] = "queued", [VWI_REQUEST_RUNNING] = "at the model",
+        [VWI_REQUEST_WAITING] = "queued", [VWI_REQUEST_RUNNING] = "at the model",
         [VWI_REQUEST_ANSWERING] = "being answered", [VWI_REQUEST_SETTLED] = "settled",
     };
 
@@ -83,7 +83,8 @@ static size_t cut(struct vwi_desk *desk, double since_s)
                 hurry(rq);
             continue;
         }
-        name(rq, count++);
+        if (rq->state != VWI_REQUEST_JUDGING)
+            name(rq, count++);
         vwi_request_cut(rq);
     }
     if (count > NAMED_MAX)

@@ -31,6 +31,12 @@ static void look(struct vwi_drain *drain)
     bool told = vwi_sessions_idle(drain->desk->sessions), late = now_ms >= drain->told_ms;
     bool stopped = !vwi_desk_cancels(drain->desk) || now_ms >= drain->stopped_ms;
 
+    if (!told && late && !drain->gave_up) {
+        drain->gave_up = true;
+        vwi_log_warn(drain->desk->log, "drain: the model server did not take the end of every session in time");
+        vwi_sessions_give_up(drain->desk->sessions);
+        drain->over_ms = now_ms + LEAVE_LIMIT_MS; /* to read that */
+    }
     if ((told || late) && stopped)
         vwi_supervise_stop(drain->desk->supervise);
     if ((!told && !late) || !stopped || !vwi_supervise_is_over(drain->desk->supervise) ||
@@ -38,8 +44,6 @@ static void look(struct vwi_drain *drain)
         vwi_timer_start(&drain->timer, LOOK_MS);
         return;
     }
-    if (!told)
-        vwi_log_warn(drain->desk->log, "drain: the model server did not take the end of every session in time");
     leave(drain);
 }
 

@@ -542,10 +542,13 @@ void vwi_request_cut(struct vwi_request *rq)
 {
     struct vwi_relay *relay = rq->relay;
 
+    if (rq->state == VWI_REQUEST_JUDGING) { /* none of it was counted */
+        vwi_judge_refuse(rq, VWI_REASON_DRAINING, NULL);
+        return;
+    }
     rq->at_work = relay && vwi_relay_at_work(relay);
     rq->reason = VWI_REASON_DRAINING;
-    if (rq->state != VWI_REQUEST_JUDGING)
-        vwi_ledger_blame(rq->desk->ledger, vwi_request_route(rq), VWI_REASON_DRAINING);
+    vwi_ledger_blame(rq->desk->ledger, vwi_request_route(rq), VWI_REASON_DRAINING);
     if (relay && vwi_relay_break(relay, vwi_reason_code(VWI_REASON_DRAINING), vwi_reason_message(VWI_REASON_DRAINING)))
         rq->relay = NULL;
     else

@@ -54,7 +54,7 @@ struct vwi_desk {
     struct vwi_sessions *sessions;
     struct vwi_supervise *supervise; /* NULL: no process is ours to look after */
     size_t session_route; /* of the session calls in the books */
-    void (*on_idle)(void *arg); /* the last request is over, or the last that control handlers could ask about, or the last call of cancels */
+    void (*on_idle)(void *arg); /* no request is left, or none but those of control handlers; or no call of cancels */
     void *on_idle_arg;
 
     struct {

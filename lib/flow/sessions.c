@@ -177,6 +177,14 @@ static void tell_ended(struct farewell *farewell)
     }
 }
 
+void vwi_sessions_give_up(struct vwi_sessions *sessions)
+{
+    struct vwi_list *node;
+
+    for (node = sessions->farewells.next; node != &sessions->farewells; node = node->next)
+        tell_ended(VWI_CONTAINER(node, struct farewell, node));
+}
+
 static void check_idle(struct vwi_sessions *sessions)
 {
     if (!vwi_desk_has_work(sessions->desk) && sessions->desk->on_idle)
@@ -202,20 +210,18 @@ static void on_head(void *arg, const struct vwi_answer *model)
 
 static void on_body(void *arg, const char *data, size_t len) { (void)arg, (void)data, (void)len; }
 
-/* Best effort, as the platform has it: a failure is said and that is all. The route is the client's, its query is not shown. */
+/* Best effort, as the platform has it: a failure is said and that is all. The route is the client's, and not shown. */
 static void on_told(void *arg, enum vwi_upstream_result result, const char *text)
 {
     struct farewell *farewell = arg;
     const struct vwi_log *log = farewell->sessions->desk->log;
-    const char *route = farewell->session->on_close_route;
-    int shown = (int)strcspn(route, "?");
 
     farewell->lease = NULL;
     farewell->sessions->telling--;
     if (result != VWI_UPSTREAM_OK)
-        vwi_log_warn(log, "session: on_close_route %.*s was not reached: %s", shown, route, text);
+        vwi_log_warn(log, "session: its on_close_route was not reached: %s", text);
     else if (farewell->status >= 400)
-        vwi_log_warn(log, "session: on_close_route %.*s answered %d", shown, route, farewell->status);
+        vwi_log_warn(log, "session: its on_close_route answered %d", farewell->status);
     finish(farewell);
 }
 

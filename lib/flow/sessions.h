@@ -35,6 +35,7 @@ void vwi_sessions_leave(struct vwi_sessions *sessions, struct vwi_request *rq); 
 size_t vwi_sessions_open(const struct vwi_sessions *sessions);
 void vwi_sessions_drain(struct vwi_sessions *sessions); /* no new ones; each ends when nothing runs in it */
 void vwi_sessions_cut(struct vwi_sessions *sessions);   /* all of them end now */
+void vwi_sessions_give_up(struct vwi_sessions *sessions); /* who waits for the model server to be told is answered now */
 bool vwi_sessions_idle(const struct vwi_sessions *sessions); /* none is open, and nobody has still to be told */
 
 #endif

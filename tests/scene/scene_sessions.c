@@ -647,9 +647,9 @@ START_TEST(an_end_that_fails_is_said_once_and_the_session_is_over)
     free(id);
     id = create(a1, "{'on_close_route': '/vanish'}");
     expect(about(worker_port(w), "/session/end", id, a1), 200, NULL);
-    ck_assert_uint_eq(worker_count_logged(w, "on_close_route /status/500 answered 500"), 1);
-    ck_assert_uint_eq(worker_count_logged(w, "on_close_route /vanish was not reached"), 1);
-    ck_assert(!worker_logged(w, "secret") && !worker_logged(w, id));
+    ck_assert_uint_eq(worker_count_logged(w, "its on_close_route answered 500"), 1);
+    ck_assert_uint_eq(worker_count_logged(w, "its on_close_route was not reached"), 1);
+    ck_assert(!worker_logged(w, "secret") && !worker_logged(w, "/status/500") && !worker_logged(w, id));
     end();
     free(id);
     free(a1);
@@ -934,6 +934,27 @@ START_TEST(a_drain_that_ends_in_a_cut_still_tells_the_model_server)
 }
 END_TEST
 
+START_TEST(who_asked_for_an_end_is_answered_when_a_drain_gives_it_up)
+{
+    char *a1 = auth(1, 1), *id, *body = NULL;
+    int fd;
+
+    begin("'drainTimeout': 0.1, ");
+    id = create(a1, "{'on_close_route': '/hold'}");
+    ck_assert_int_gt(asprintf(&body, "{\"session_id\": \"%s\", \"session_auth\": %s}", id, a1), 0);
+    fd = client_connect(worker_port(w));
+    client_send_post(fd, "/session/end", body);
+    model_wait_requests(m, 1);
+    vw_worker_drain(worker_handle(w));
+    expect(client_read(fd), 200, NULL);
+    client_close(fd);
+    ck_assert_int_eq(worker_join(w), VW_OK);
+    free(body);
+    free(id);
+    free(a1);
+}
+END_TEST
+
 Suite *sessions_suite(void);
 
 Suite *sessions_suite(void)
@@ -970,6 +991,7 @@ Suite *sessions_suite(void)
     tcase_add_test(tc, a_drain_in_which_a_session_and_a_wait_in_it_end_at_once);
     tcase_add_test(tc, a_stop_tells_of_a_session_that_it_cut);
     tcase_add_test(tc, a_drain_that_ends_in_a_cut_still_tells_the_model_server);
+    tcase_add_test(tc, who_asked_for_an_end_is_answered_when_a_drain_gives_it_up);
     suite_add_tcase(s, tc);
     return s;
 }
