@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "io/fds.h"
@@ -21,14 +22,17 @@ struct launch {
     int tell; /* takes an errno; closed by exec */
 };
 
+#define KERNEL_MASK_BYTES 8 /* of a set of signals */
+
+/* The kernel itself is asked: the C library keeps two signals to itself, which its posix_spawn (of make, among others) leaves ignored. */
 static void forget_signals(void)
 {
-    struct sigaction action = { .sa_handler = SIG_DFL };
+    static const char by_default[64]; /* the kernel's struct: SIG_DFL, no flags, an empty mask */
     sigset_t none;
     int number;
 
     for (number = 1; number < NSIG; number++)
-        sigaction(number, &action, NULL); /* some refuse, and need it not */
+        syscall(SYS_rt_sigaction, number, by_default, NULL, KERNEL_MASK_BYTES); /* SIGKILL and SIGSTOP refuse, and need it not */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
 }

@@ -14,7 +14,7 @@
 #include "crowd.h"
 
 #define SEEDS 50
-#define REQUESTS 1000
+#define REQUESTS 600
 #define AT_ONCE 32
 #define LAST_UNITS 1e9 /* of the last request, which pays any debt of new_load */
 #define TOLERANCE 1e-6
