@@ -204,12 +204,12 @@ static char *envelope_of(const struct crowd *crowd, unsigned idx, double units)
     return text;
 }
 
-/* A session lives from a tenth of a second to two. */
+/* A session lives from a tenth of a second to half of one, and so much longer with each use. */
 static char *session_of(struct crowd *crowd, unsigned idx, double units)
 {
     char *auth = auth_data(crowd, idx, units), *text = NULL;
 
-    ck_assert_int_gt(asprintf(&text, "{\"auth_data\": %s, \"payload\": {\"lifetime\": %.1f%s}}", auth, 0.1 + crowd_roll(crowd, 20) * 0.1,
+    ck_assert_int_gt(asprintf(&text, "{\"auth_data\": %s, \"payload\": {\"lifetime\": %.1f%s}}", auth, 0.1 + crowd_roll(crowd, 5) * 0.1,
                               crowd_roll(crowd, 2) ? ", \"on_close_route\": \"/ok\"" : ""), 0);
     free(auth);
     return text;
