@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -21,14 +20,16 @@ void vwi_rotated_fini(struct vwi_rotated *file)
     file->fd = -1;
 }
 
+/* A pipe without a reader must not hold the loop up, and what is no file (/dev/null, a terminal) must never be renamed. */
 static bool open_it(struct vwi_rotated *file)
 {
     struct stat st;
 
-    file->fd = open(file->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0640);
+    file->fd = open(file->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY, 0640);
     if (file->fd < 0)
         return false;
-    file->size = fstat(file->fd, &st) == 0 && st.st_size > 0 ? (uint64_t)st.st_size : 0;
+    file->endless = fstat(file->fd, &st) != 0 || !S_ISREG(st.st_mode);
+    file->size = !file->endless && st.st_size > 0 ? (uint64_t)st.st_size : 0;
     return true;
 }
 
@@ -82,7 +83,7 @@ static size_t piece(const struct vwi_rotated *file, const char *lines, size_t le
     uint64_t room = file->size < file->most ? file->most - file->size : 0;
     const char *end;
 
-    if (len <= room)
+    if (len <= room || file->endless)
         return len;
     end = room ? memrchr(lines, '\n', (size_t)room) : NULL;
     if (end)

@@ -1,11 +1,12 @@
 /*
  * A file that is appended to and turned over when it is full: it becomes .1, the one before .2, up to a number, and a new one begins.
  * Lines are whole in each file. What cannot be written (the disk is full, the directory is gone) is dropped and counted, and tried
- * again with the next piece.
+ * again with the next piece. What is no file, a device or a pipe, is only written to.
  */
 #ifndef VWI_IO_ROTATED_H
 #define VWI_IO_ROTATED_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,7 @@ struct vwi_rotated {
     uint64_t most;    /* bytes */
     unsigned kept;    /* files besides it */
     int fd;           /* -1: not open */
+    bool endless;     /* a device or a pipe, which is never full */
     uint64_t size, dropped; /* dropped: bytes */
     int problem;      /* errno of the last try; 0: it was written */
 };

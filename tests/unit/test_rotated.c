@@ -1,5 +1,7 @@
 /* io/rotated: whole lines in files of a bounded size. */
 #include <check.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -114,6 +116,30 @@ START_TEST(what_cannot_be_written_is_counted_and_tried_again)
 }
 END_TEST
 
+START_TEST(what_is_no_file_is_never_renamed)
+{
+    char of_the_reader[16] = "";
+    struct stat st;
+    int reader;
+
+    ck_assert_int_eq(mkfifo(path, 0600), 0);
+    vwi_rotated_init(&file, path, 10, 2);
+    put("aaaa\n"); /* nobody reads: it must not wait */
+    ck_assert_int_eq(file.problem, ENXIO);
+    reader = open(path, O_RDONLY | O_NONBLOCK);
+    ck_assert_int_ge(reader, 0);
+    put("bbbb\n");
+    put("cccc\ndddd\n");
+    ck_assert_int_eq(file.problem, 0);
+    ck_assert_int_eq(read(reader, of_the_reader, sizeof of_the_reader - 1), 15);
+    ck_assert_str_eq(of_the_reader, "bbbb\ncccc\ndddd\n");
+    ck_assert_int_eq(lstat(path, &st), 0);
+    ck_assert(S_ISFIFO(st.st_mode));
+    expect(1, NULL);
+    close(reader);
+}
+END_TEST
+
 Suite *rotated_suite(void);
 
 Suite *rotated_suite(void)
@@ -124,6 +150,7 @@ Suite *rotated_suite(void)
     tcase_add_checked_fixture(tc, set_up, tear_down);
     tcase_add_test(tc, a_full_file_is_turned_over_between_lines);
     tcase_add_test(tc, what_is_there_already_is_kept_and_counts);
+    tcase_add_test(tc, what_is_no_file_is_never_renamed);
     tcase_add_test(tc, a_line_larger_than_a_file_has_one_of_its_own);
     tcase_add_test(tc, where_none_are_kept_the_file_begins_anew);
     tcase_add_test(tc, what_cannot_be_written_is_counted_and_tried_again);
