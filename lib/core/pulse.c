@@ -30,11 +30,11 @@ static enum vwi_pulse_news begin_anew(struct vwi_pulse *p, double now_s)
     return news;
 }
 
-static enum vwi_pulse_news judge(struct vwi_pulse *p, double now_s)
+static enum vwi_pulse_news judge(struct vwi_pulse *p, bool heard, double now_s)
 {
     double limit_s = fmax(p->factor * vwi_pulse_worst_s(p), VWI_PULSE_FLOOR_S), silence_s = now_s - p->since_s;
 
-    if (p->factor <= 0 || p->learnt < VWI_PULSE_LEARN)
+    if (!heard || p->factor <= 0 || p->learnt < VWI_PULSE_LEARN)
         return VWI_PULSE_NONE;
     if (p->told == VWI_PULSE_NONE && silence_s > limit_s)
         return p->told = VWI_PULSE_SILENT;
@@ -43,7 +43,7 @@ static enum vwi_pulse_news judge(struct vwi_pulse *p, double now_s)
     return VWI_PULSE_NONE;
 }
 
-enum vwi_pulse_news vwi_pulse_look(struct vwi_pulse *p, size_t waiting, uint64_t bytes, double now_s)
+enum vwi_pulse_news vwi_pulse_look(struct vwi_pulse *p, size_t waiting, uint64_t bytes, bool heard, double now_s)
 {
     int waited = p->waiting;
     uint64_t before = p->bytes;
@@ -57,7 +57,7 @@ enum vwi_pulse_news vwi_pulse_look(struct vwi_pulse *p, size_t waiting, uint64_t
     }
     if (!waiting || !waited)
         return begin_anew(p, now_s);
-    return judge(p, now_s);
+    return judge(p, heard, now_s);
 }
 
 double vwi_pulse_silence_s(const struct vwi_pulse *p, double now_s) { return p->waiting ? fmax(now_s - p->since_s, 0) : 0; }

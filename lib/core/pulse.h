@@ -5,6 +5,7 @@
 #ifndef VWI_CORE_PULSE_H
 #define VWI_CORE_PULSE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -31,8 +32,9 @@ struct vwi_pulse {
 };
 
 void vwi_pulse_init(struct vwi_pulse *p, double factor);
-/* waiting: requests that the model owes a byte; bytes: all that ever came from it. */
-enum vwi_pulse_news vwi_pulse_look(struct vwi_pulse *p, size_t waiting, uint64_t bytes, double now_s);
+/* waiting: requests that the model owes a byte; bytes: all that ever came from it; heard: SILENT and HUNG would be of use now, else they
+ * are told at a later look. */
+enum vwi_pulse_news vwi_pulse_look(struct vwi_pulse *p, size_t waiting, uint64_t bytes, bool heard, double now_s);
 double vwi_pulse_silence_s(const struct vwi_pulse *p, double now_s); /* 0 when nothing waits */
 double vwi_pulse_worst_s(const struct vwi_pulse *p);                 /* usual worst; 0: not learnt yet */
 

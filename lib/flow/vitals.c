@@ -19,7 +19,8 @@ static void tell_silence(struct vwi_vitals *vitals, enum vwi_pulse_news news, si
 static void look_at_pulse(struct vwi_vitals *vitals, double now_s)
 {
     size_t waiting = vwi_desk_awaiting(vitals->desk);
-    enum vwi_pulse_news news = vwi_pulse_look(&vitals->pulse, waiting, vwi_upstream_received(vitals->desk->upstream), now_s);
+    bool serves = vwi_state_serves(vwi_startup_view(vitals->desk->startup).state);
+    enum vwi_pulse_news news = vwi_pulse_look(&vitals->pulse, waiting, vwi_upstream_received(vitals->desk->upstream), serves, now_s);
 
     if (news == VWI_PULSE_AGAIN)
         vwi_startup_progress(vitals->desk->startup);

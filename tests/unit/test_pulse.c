@@ -5,11 +5,12 @@
 
 static double now;
 static uint64_t bytes;
+static bool heard = true;
 
 static enum vwi_pulse_news look(struct vwi_pulse *p, size_t waiting, double seconds)
 {
     now += seconds;
-    return vwi_pulse_look(p, waiting, bytes, now);
+    return vwi_pulse_look(p, waiting, bytes, heard, now);
 }
 
 /* Answers that take so long each. */
@@ -108,6 +109,20 @@ START_TEST(the_worst_of_long_ago_is_forgotten)
 }
 END_TEST
 
+START_TEST(what_nobody_would_hear_now_is_told_later)
+{
+    struct vwi_pulse p = begin(10);
+
+    answer(&p, VWI_PULSE_LEARN, 6);
+    heard = false;
+    ck_assert_int_eq(look(&p, 1, 61), VWI_PULSE_NONE);
+    ck_assert_int_eq(look(&p, 1, 61), VWI_PULSE_NONE);
+    heard = true;
+    ck_assert_int_eq(look(&p, 1, 1), VWI_PULSE_SILENT);
+    ck_assert_int_eq(look(&p, 1, 1), VWI_PULSE_HUNG);
+}
+END_TEST
+
 Suite *pulse_suite(void);
 
 Suite *pulse_suite(void)
@@ -120,6 +135,7 @@ Suite *pulse_suite(void)
     tcase_add_test(tc, time_in_which_nothing_waits_is_no_silence);
     tcase_add_test(tc, a_quick_model_has_half_a_minute_all_the_same);
     tcase_add_test(tc, nothing_is_judged_before_enough_was_seen_or_where_it_is_off);
+    tcase_add_test(tc, what_nobody_would_hear_now_is_told_later);
     tcase_add_test(tc, the_worst_of_long_ago_is_forgotten);
     suite_add_tcase(s, tc);
     return s;
