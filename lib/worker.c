@@ -198,7 +198,9 @@ static void on_model_lost(void *arg, const char *text)
 {
     struct vw_worker *worker = arg;
 
-    vwi_fail(&worker->failure, VW_E_IO, "%s", text);
+    struct vwi_ready_view ready = vwi_startup_view(worker->desk.startup);
+
+    vwi_fail(&worker->failure, VW_E_IO, "%s", ready.error_msg[0] ? ready.error_msg : text); /* a lost GPU is the better reason */
     vwi_certificate_stop(worker->certificate);
     vwi_drain_now(&worker->drain);
 }

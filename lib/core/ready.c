@@ -197,6 +197,7 @@ static void on_progress(struct vwi_ready *r, double now_s)
 /* Whatever else was wrong, this is news; but without its GPU no other process will do better. */
 static unsigned on_ended(struct vwi_ready *r, const char *text)
 {
+    keep_text(r->ended, text);
     r->log = r->health = r->measuring = false;
     if (r->fault == FAULT_GPU_LOST)
         return 0;
@@ -204,11 +205,21 @@ static unsigned on_ended(struct vwi_ready *r, const char *text)
     return fail(r, FAULT_ENDED, text);
 }
 
+/* A process that ended meanwhile is not there because its GPU is. */
+static unsigned on_gpu_back(struct vwi_ready *r)
+{
+    if (r->fault != FAULT_GPU_LOST)
+        return VWI_READY_PROBE_NOW;
+    clear(r);
+    return r->ended[0] ? fail(r, FAULT_ENDED, r->ended) : VWI_READY_PROBE_NOW;
+}
+
 /* Waiting for a key, or for a GPU, has nothing to do with it. */
 static unsigned on_started(struct vwi_ready *r)
 {
     if (r->fault != FAULT_KEY && r->fault != FAULT_GPU_LOST)
         clear(r);
+    r->ended[0] = '\0';
     r->log = r->health = false;
     r->again = true;
     return VWI_READY_PROBE_NOW;
@@ -216,7 +227,7 @@ static unsigned on_started(struct vwi_ready *r)
 
 static unsigned on_loaded(struct vwi_ready *r)
 {
-    if (r->fault == FAULT_ENDED)
+    if (r->ended[0])
         return 0; /* says a log file, late */
     r->log = true;
     if (r->fault != FAULT_NONE && r->fault != FAULT_KEY && r->fault != FAULT_LOAD && r->fault != FAULT_GPU_LOST && !r->needs.sticky) {
@@ -248,7 +259,7 @@ static void on_good(struct vwi_ready *r, double now_s)
     bool patient = rows[r->state].serves || r->charge == CHARGE_LOG || (r->fault != FAULT_NONE && r->fault != FAULT_KEY);
 
     r->bad = 0;
-    if (r->fault == FAULT_ENDED)
+    if (r->ended[0])
         return; /* somebody else listens there */
     if (++r->good < (patient ? VWI_READY_RISE : 1))
         return;
@@ -373,9 +384,7 @@ static unsigned note(struct vwi_ready *r, enum vwi_ready_event event, const char
     case VWI_READY_GPU_LOST:
         return blame_gpu(r, FAULT_GPU_LOST, text);
     case VWI_READY_GPU_BACK:
-        if (r->fault == FAULT_GPU_LOST)
-            clear(r);
-        return VWI_READY_PROBE_NOW;
+        return on_gpu_back(r);
     case VWI_READY_GPU_BROKEN:
         return blame_gpu(r, FAULT_GPU_BROKEN, text);
     case VWI_READY_FAILED:
@@ -471,7 +480,7 @@ int64_t vwi_ready_probe_gap_ms(const struct vwi_ready *r)
     /* Where only the port was asked for and errors are final, nothing a later probe says would matter. */
     int64_t slow = r->needs.health || !r->needs.sticky ? 10000 : 0;
 
-    if (r->fault == FAULT_ENDED && r->state != VWI_STATE_DRAINING)
+    if (r->ended[0] && r->state != VWI_STATE_DRAINING)
         return 0;
     if (r->charge != CHARGE_NONE && r->state != VWI_STATE_DRAINING)
         return r->charge == CHARGE_LOG && r->hasty ? VWI_READY_CHARGED_MS : 1000;

@@ -88,6 +88,7 @@ struct vwi_ready {
     int charge;         /* enum charge of ready.c; 0: none */
     int fault;          /* enum fault of ready.c; 0: none */
     char charged[VWI_READY_TEXT], error[VWI_READY_TEXT];
+    char ended[VWI_READY_TEXT]; /* how the model process ended; "": it runs, or is not ours */
 };
 
 struct vwi_ready_view {

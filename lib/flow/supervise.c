@@ -159,6 +159,8 @@ static void lost(struct vwi_supervise *s, const char *what, bool clean)
     else
         s->leaving = true;
     vwi_startup_ended(s->setup.startup, text);
+    if (strcmp(vwi_startup_view(s->setup.startup).error_msg, text) != 0)
+        vwi_log_error(s->setup.log, "%s", text); /* a GPU that is lost stays the cause, so the change of state does not say it */
     show_last(s);
     if (!verdict.again)
         s->events.on_lost(s->arg, text);

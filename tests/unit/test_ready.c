@@ -820,6 +820,23 @@ START_TEST(a_lost_gpu_stays_the_cause_when_its_model_process_ends)
 }
 END_TEST
 
+START_TEST(a_gpu_that_is_back_before_the_process_is_started_again_leaves_its_end_as_the_error)
+{
+    struct vwi_ready r = serving((struct vwi_ready_needs){ 0 });
+
+    feed_text(&r, VWI_READY_GPU_LOST, "GPU 0 is lost");
+    feed_text(&r, VWI_READY_ENDED, ENDED);
+    feed(&r, VWI_READY_GPU_BACK);
+    expect(&r, "error");
+    feed(&r, VWI_READY_PROBE_GOOD); /* somebody else's */
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "error");
+    feed(&r, VWI_READY_STARTED);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "ready");
+}
+END_TEST
+
 Suite *ready_suite(void);
 
 Suite *ready_suite(void)
@@ -870,6 +887,7 @@ Suite *ready_suite(void)
     tcase_add_test(tc, a_broken_gpu_is_an_error_until_the_model_was_down_and_is_healthy_again);
     tcase_add_test(tc, a_broken_gpu_is_forgiven_when_the_model_loads_again);
     tcase_add_test(tc, a_lost_gpu_stays_the_cause_when_its_model_process_ends);
+    tcase_add_test(tc, a_gpu_that_is_back_before_the_process_is_started_again_leaves_its_end_as_the_error);
     tcase_add_test(tc, no_walk_leaves_the_table);
     suite_add_tcase(s, tc);
     return s;
