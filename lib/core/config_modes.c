@@ -254,6 +254,32 @@ static void choose_error_policy(struct vwi_fill *fill, const json_t *root)
         vwi_fill_error(fill, "errorPolicy", "\"probe\" needs a modelHealthcheckPath");
 }
 
+/* Would a listener of ours on loopback be taken for the model server? */
+static bool is_models(const struct vwi_config *config, unsigned port)
+{
+    const char *host = config->model.host;
+
+    return host && port && port == config->model.port &&
+           (strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "0.0.0.0") == 0 || strcmp(host, "::1") == 0);
+}
+
+/* A worker that asks itself whether the model is up hears that it is. */
+static void check_ports(struct vwi_fill *fill)
+{
+    struct vwi_session_conf *session = &fill->config->session;
+
+    if (!fill->config->front.bind_address && is_models(fill->config, fill->config->front.port))
+        vwi_fill_error(fill, "workerPort", "is the model server's port, too; choose another one");
+    if (!session->listens || !is_models(fill->config, session->port))
+        return;
+    if (session->port_set)
+        vwi_fill_error(fill, "sessionPort", "is the model server's port, too; choose another one, or 0 for none");
+    else
+        vwi_fill_warn(fill, "sessionPort: its default, workerPort + 1, is the model server's port, so the model server cannot end sessions. "
+                            "Remedy: set sessionPort to a free port, or to 0");
+    session->listens = false;
+}
+
 /* One that nobody asked for is beside ours, or any where ours is. */
 static void choose_session_port(struct vwi_fill *fill, const json_t *root)
 {
@@ -266,6 +292,7 @@ static void choose_session_port(struct vwi_fill *fill, const json_t *root)
         session->port = (uint16_t)(own ? own + 1 : 0);
     if (session->port_set && session->port && session->port == own)
         vwi_fill_error(fill, "sessionPort", "is workerPort, too; choose another one, or 0 for none");
+    check_ports(fill);
 }
 
 /* As with the platform's boot script, only this text asks for it. */

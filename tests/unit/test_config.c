@@ -411,6 +411,22 @@ START_TEST(environment_alone_is_a_configuration)
 }
 END_TEST
 
+START_TEST(no_listener_of_ours_stands_where_the_model_server_is)
+{
+    struct scenario s = { 0 };
+
+    load_text(&s, "{\"unsecured\": true, \"workerPort\": 3000, \"modelServerPort\": 3001}");
+    ck_assert(!s.config->session.listens);
+    ck_assert_ptr_nonnull(strstr(s.config->warnings.items[s.config->warnings.count - 1], "sessionPort: its default"));
+    unload(&s);
+    load_text(&s, "{\"unsecured\": true, \"workerPort\": 3000, \"modelServerUrl\": \"http://model.example:3001\"}");
+    ck_assert(s.config->session.listens);
+    unload(&s);
+    load_text(&s, "{\"unsecured\": true, \"workerPort\": 3000, \"bindAddress\": \"192.0.2.1\", \"modelServerPort\": 3000}");
+    unload(&s);
+}
+END_TEST
+
 START_TEST(no_environment_and_no_callbacks_are_needed)
 {
     const char text[] = "{\"handlers\": [{\"route\": \"/a\", \"auth\": \"none\", \"benchmark\": {\"datasetFile\": \"x\"}}]}";
@@ -761,6 +777,7 @@ Suite *config_suite(void)
     tcase_add_test(tcase, references_cannot_blow_up_the_file);
     tcase_add_test(tcase, variables_that_are_not_text_are_refused_without_being_shown);
     tcase_add_test(tcase, environment_alone_is_a_configuration);
+    tcase_add_test(tcase, no_listener_of_ours_stands_where_the_model_server_is);
     tcase_add_test(tcase, no_environment_and_no_callbacks_are_needed);
     tcase_add_test(tcase, model_server_is_taken_apart);
     tcase_add_test(tcase, handlers_land_in_their_slices);
