@@ -304,10 +304,18 @@ vw_err vwi_child_start(const struct vwi_child_setup *setup, const struct vwi_chi
 
 pid_t vwi_child_pid(const struct vwi_child *child) { return child->pid; }
 
+/* It may have gone over to another group; then it is meant all the same. */
+static void send_signal(const struct vwi_child *child, int number)
+{
+    kill(-child->pid, number);
+    if (getpgid(child->pid) != child->pid)
+        kill(child->pid, number);
+}
+
 void vwi_child_signal(struct vwi_child *child, int number)
 {
     if (!child->ended)
-        kill(-child->pid, number);
+        send_signal(child, number);
 }
 
 /* What hangs in the kernel even then is left to it: nobody can wait for that. */
@@ -316,7 +324,7 @@ static void end_it(struct vwi_child *child)
     const struct timespec pause = { 0, 5000000 };
     int tries;
 
-    kill(-child->pid, SIGKILL);
+    send_signal(child, SIGKILL);
     for (tries = 0; tries < KILLED_TRIES && !has_ended(child->pid); tries++)
         nanosleep(&pause, NULL);
     if (tries < KILLED_TRIES)

@@ -247,6 +247,17 @@ START_TEST(it_leads_a_group_of_its_own_which_signals_reach)
 }
 END_TEST
 
+START_TEST(signals_reach_it_when_it_has_left_its_group)
+{
+    start("exec " VWT_BUILD "/tests/child/wanderer", _i);
+    wait_lines(1);
+    ck_assert_int_ne(getpgid(vwi_child_pid(t.child)), vwi_child_pid(t.child));
+    vwi_child_signal(t.child, SIGTERM);
+    expect_end(VWI_CHILD_SIGNALLED, SIGTERM);
+    kill((pid_t)strtol(t.lines.p, NULL, 10), SIGKILL);
+}
+END_TEST
+
 START_TEST(what_it_leaves_behind_in_its_group_is_killed)
 {
     start("sleep 1000 & echo $!; exit 4", _i);
@@ -440,6 +451,7 @@ Suite *child_suite(void)
     tcase_add_loop_test(tc, no_descriptor_of_ours_is_handed_on, 0, 2);
     tcase_add_loop_test(tc, signals_are_as_a_program_expects_them, 0, 2);
     tcase_add_loop_test(tc, it_leads_a_group_of_its_own_which_signals_reach, 0, 2);
+    tcase_add_loop_test(tc, signals_reach_it_when_it_has_left_its_group, 0, 2);
     tcase_add_loop_test(tc, what_it_leaves_behind_in_its_group_is_killed, 0, 2);
     tcase_add_loop_test(tc, destroying_it_kills_what_ignores_signals, 0, 2);
     tcase_add_loop_test(tc, what_cannot_be_executed_is_said, 0, 2);
