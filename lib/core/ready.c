@@ -470,7 +470,7 @@ struct vwi_ready_view vwi_ready_view(const struct vwi_ready *r)
     view.capacity_known = capacity > 0;
     if (!view.capacity_known && r->needs.platform)
         capacity = VWI_READY_UNKNOWN_PERF;
-    view.max_perf = r->loadtime_s > 0 && r->state != VWI_STATE_DRAINING ? capacity : 0;
+    view.max_perf = r->loadtime_s > 0 && (rows[r->state].serves || r->state == VWI_STATE_ERROR) ? capacity : 0;
     view.error_msg = r->state == VWI_STATE_ERROR ? r->error : "";
     return view;
 }

@@ -97,7 +97,7 @@ struct vwi_ready_view {
     const char *reason;    /* one sentence for /health */
     double since_s;        /* when the state began: here in the clock of `now`, from vwi_startup_view() since the epoch */
     double loadtime_s;     /* process start to first ready; 0 before */
-    double max_perf;       /* as reported: 0 before the first ready and while draining */
+    double max_perf;       /* as reported: 0 before the first ready, while it loads again and while draining */
     double measured;       /* by the benchmark; 0: none */
     bool capacity_known;   /* measured or configured; false: no predicted wait */
     const char *error_msg; /* "" unless in error */

@@ -587,6 +587,22 @@ START_TEST(a_process_that_was_started_again_has_to_load_again_and_nothing_else)
 }
 END_TEST
 
+START_TEST(a_worker_that_loads_again_reports_no_capacity)
+{
+    struct vwi_ready r = serving((struct vwi_ready_needs){ .log = true, .model = true, .max_perf = 7 });
+
+    ck_assert_double_eq(vwi_ready_view(&r).max_perf, 7);
+    feed_text(&r, VWI_READY_ENDED, ENDED);
+    feed(&r, VWI_READY_STARTED);
+    expect(&r, "loading");
+    ck_assert_double_eq(vwi_ready_view(&r).max_perf, 0); /* with no error and a load time it would be sent requests */
+    feed(&r, VWI_READY_LOG_LOADED);
+    feed(&r, VWI_READY_PROBE_GOOD);
+    expect(&r, "ready");
+    ck_assert_double_eq(vwi_ready_view(&r).max_perf, 7);
+}
+END_TEST
+
 START_TEST(a_benchmark_that_an_end_broke_off_is_begun_anew)
 {
     struct vwi_ready r = begin((struct vwi_ready_needs){ .log = true, .benchmark = true });
@@ -876,6 +892,7 @@ Suite *ready_suite(void)
     tcase_add_test(tc, loading_has_a_limit_and_says_what_was_missing);
     tcase_add_test(tc, a_model_that_ended_has_to_load_again);
     tcase_add_loop_test(tc, a_process_that_was_started_again_has_to_load_again_and_nothing_else, 0, 4);
+    tcase_add_test(tc, a_worker_that_loads_again_reports_no_capacity);
     tcase_add_test(tc, a_benchmark_that_an_end_broke_off_is_begun_anew);
     tcase_add_test(tc, a_process_that_was_started_again_may_take_too_long_to_load);
     tcase_add_test(tc, draining_is_final_and_reports_neither_capacity_nor_error);
