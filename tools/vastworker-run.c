@@ -1,5 +1,6 @@
 /* The worker as a program: options in, signals to drain, exit codes out. Everything else is the library's. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -50,6 +51,17 @@ static void watch_signals(void)
     sigaction(SIGPIPE, &action, NULL);
     action.sa_handler = SIG_DFL; /* ignored, as some starters leave it, nobody would hear how a process ended */
     sigaction(SIGCHLD, &action, NULL);
+}
+
+/* Else what is opened first would be written to as standard output or error. */
+static bool keep_standard_descriptors(void)
+{
+    int fd;
+
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    return fd >= 0 && close(fd) == 0;
 }
 
 static void print_line(void *arg, const char *line) { fprintf(arg, "%s\n", line); }
@@ -104,12 +116,27 @@ static bool is_init(void)
     return getpid() == 1 || (prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0, 0, 0) == 0 && subreaper);
 }
 
+/* The worker has copies. What a process was started with can be read in /proc, by the model process among others. */
+static void wipe_secrets(void)
+{
+    static const char *const names[] = { "MASTER_TOKEN", "VASTWORKER_BEARER_KEYS" };
+    size_t i;
+
+    for (i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char *value = getenv(names[i]);
+
+        if (value)
+            explicit_bzero(value, strlen(value));
+    }
+}
+
 static int serve(vw_worker_t *worker)
 {
     vw_err err;
 
     atomic_store(&running, worker);
     watch_signals();
+    wipe_secrets();
     err = vw_worker_run(worker);
     atomic_store(&running, NULL);
     if (err != VW_OK)
@@ -183,8 +210,11 @@ int main(int argc, char **argv)
         { NULL, NULL, NULL, NULL, false },
     };
     bool dashes;
-    int at = vwt_cli_parse(argc, argv, options, &dashes);
+    int at;
 
+    if (!keep_standard_descriptors())
+        return EXIT_RUNTIME;
+    at = vwt_cli_parse(argc, argv, options, &dashes);
     if (at < 0)
         return EXIT_USAGE;
     if (w.help) {

@@ -165,8 +165,8 @@ static void on_load_limit(void *arg)
 {
     struct vwi_startup *s = arg;
 
-    if (s->ready.state == VWI_STATE_BENCHMARKING)
-        vwi_timer_start(&s->load_limit, 1000); /* it has a limit of its own; what comes after it has not */
+    if (s->ready.state == VWI_STATE_BENCHMARKING || s->ready.state == VWI_STATE_ERROR)
+        vwi_timer_start(&s->load_limit, 1000); /* the one has a limit of its own, the other may end; what comes after them has none */
     else
         feed(s, VWI_READY_LOAD_TIMEOUT, NULL, 0);
 }

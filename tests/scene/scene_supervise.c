@@ -238,6 +238,25 @@ START_TEST(the_environment_is_handed_on_without_the_workers_secrets)
 }
 END_TEST
 
+START_TEST(what_the_worker_was_started_with_does_not_show_its_secrets_either)
+{
+    char *path = in_dir("parent"), *text;
+    struct program *p;
+    int status;
+
+    configure("", "", 0);
+    p = start_as(NULL, ARGS("sh", "-c", "tr '\\000' '\\n' < /proc/$PPID/environ > $1; echo model is loaded; exec sleep 1000", "sh", path));
+    program_wait_said(p, " -> ready");
+    stop(p);
+    program_free(p);
+    text = shell(&status, "cat %s", path);
+    ck_assert(has(text, "CONTAINER_ID=777\n"));
+    ck_assert(!has(text, "mtoken-secret") && !has(text, "bearer-secret"));
+    free(text);
+    free(path);
+}
+END_TEST
+
 START_TEST(what_it_says_is_in_the_log_file_too_which_is_turned_over)
 {
     char *path = in_dir("model.log"), *keys = NULL, *text;
@@ -689,6 +708,7 @@ Suite *supervise_suite(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, a_load_line_on_either_output_makes_ready_and_is_passed_on, 0, 2);
     tcase_add_test(tc, the_environment_is_handed_on_without_the_workers_secrets);
+    tcase_add_test(tc, what_the_worker_was_started_with_does_not_show_its_secrets_either);
     tcase_add_test(tc, what_it_says_is_in_the_log_file_too_which_is_turned_over);
     tcase_add_test(tc, a_real_server_is_ready_by_its_health_path);
     tcase_add_test(tc, an_end_is_told_with_its_code_and_the_next_process_is_ready_again);
