@@ -57,12 +57,13 @@ EXAMPLES  := $(patsubst examples/%.c,$(B)/examples/%,$(wildcard examples/*.c))
 BENCH     := $(patsubst tools/bench/%.c,$(B)/bench/%,$(wildcard tools/bench/*.c))
 REPLAYS   := $(FUZZ:%=$(B)/tests/fuzz/replay_%)
 TOOLS     := $(if $(wildcard tools/vastworker-run.c),$(B)/vastworker-run) $(if $(wildcard tools/vastworker-sim.c),$(B)/vastworker-sim)
-TESTS     := $(B)/tests/unit/unit $(if $(SCENE_OBJS),$(B)/tests/scene/scene)
+# TSan watches threads, and threads are in the scenes.
+TESTS     := $(if $(filter-out tsan,$(V)),$(B)/tests/unit/unit $(REPLAYS)) $(B)/tests/scene/scene
 
 .PHONY: all tests check soak demo bench asan tsan fuzz install uninstall dist format help clean docs deps testdeps bench-tools force
 .DELETE_ON_ERROR:
 all: deps $(STATIC) $(B)/libvastworker.so $(PLUGINS) $(TOOLS)
-tests: testdeps all $(TESTS) $(TEST_PLUGINS) $(TEST_NVML) $(TEST_CHILDREN) $(REPLAYS) $(EXAMPLES)
+tests: testdeps all $(TESTS) $(TEST_PLUGINS) $(TEST_NVML) $(TEST_CHILDREN) $(EXAMPLES)
 
 # Every object waits for these (order only: nothing is built again because of them), so the remedy is the only thing said.
 deps:
