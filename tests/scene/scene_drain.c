@@ -372,7 +372,7 @@ START_TEST(a_client_that_does_not_read_its_answer_is_cut_at_its_limit)
     patient = ask("/hold", 1);
     lazy = ask("/size/60000000", 2);
     drain();
-    worker_wait_logged(w, "/size/*: cut by the drain");
+    worker_wait_logged(w, "/size/*: cut by the drain, being answered");
     worker_wait_in_flight(w, 1);
     model_permit(m, 1);
     end(patient, 200);
