@@ -117,6 +117,11 @@ const char *answer_reason(const struct answer *a);
 struct answer client_call(uint16_t port, const char *method, const char *path, const char *headers, const char *body);
 struct answer client_post(uint16_t port, const char *path, const char *body);
 void client_send_post(int fd, const char *path, const char *body);
+/* An answer that is read, judged and its connection closed: the nth of /hold; a 429, whose Retry-After is returned. */
+void client_expect_held(int fd, int nth);
+long client_expect_limited(int fd, const char *reason);
+double client_metric(uint16_t port, const char *name); /* "vastworker_queued{lane=\"a\"}"; it has to be there */
+json_t *client_health(uint16_t port);                  /* of /health, whatever its status; new reference */
 
 /* ---- envelopes: signed by the control plane's key ---- */
 #define URL "http://127.0.0.1:41234" /* what workers in scenes advertise */

@@ -251,3 +251,52 @@ struct answer client_envelope(uint16_t port, struct control *c, const char *path
     free(body);
     return a;
 }
+
+void client_expect_held(int fd, int nth)
+{
+    struct answer a = client_read(fd);
+    char body[32];
+
+    snprintf(body, sizeof body, "{\"held\": %d}", nth);
+    ck_assert_int_eq(a.status, 200);
+    ck_assert_str_eq(a.body, body);
+    answer_fini(&a);
+    client_close(fd);
+}
+
+long client_expect_limited(int fd, const char *reason)
+{
+    struct answer a = client_read(fd);
+    long after = strtol(answer_header(&a, "retry-after"), NULL, 10);
+
+    ck_assert_int_eq(a.status, 429);
+    ck_assert_str_eq(answer_reason(&a), reason);
+    ck_assert_int_ge(after, 1);
+    answer_fini(&a);
+    client_close(fd);
+    return after;
+}
+
+double client_metric(uint16_t port, const char *name)
+{
+    struct answer a = client_call(port, "GET", "/metrics", "", NULL);
+    char wanted[100];
+    const char *at;
+    double value;
+
+    snprintf(wanted, sizeof wanted, "\n%s ", name); /* not its HELP */
+    at = strstr(a.body, wanted);
+    ck_assert_msg(at != NULL, "there is no %s in /metrics", name);
+    value = strtod(at + strlen(wanted), NULL);
+    answer_fini(&a);
+    return value;
+}
+
+json_t *client_health(uint16_t port)
+{
+    struct answer a = client_call(port, "GET", "/health", "", NULL);
+    json_t *json = parse_json(a.body);
+
+    answer_fini(&a);
+    return json;
+}

@@ -57,18 +57,6 @@ static void expect_seen(unsigned nth, const char *target)
     free(seen);
 }
 
-static double metric(const char *name)
-{
-    struct answer a = client_call(worker_port(w), "GET", "/metrics", "", NULL);
-    const char *at = strstr(a.body, name);
-    double value;
-
-    ck_assert_msg(at != NULL, "no %s in /metrics", name);
-    value = strtod(at + strlen(name), NULL);
-    answer_fini(&a);
-    return value;
-}
-
 /* A client leaves while its job runs. */
 static void leave_job(void)
 {
@@ -88,15 +76,15 @@ START_TEST(the_slot_is_held_until_the_call_is_answered)
     leave_job();
     worker_wait_in_flight(w, 0); /* the books are closed at once */
     ck_assert_uint_eq(worker_status(w).cancelled, 1);
-    ck_assert_double_eq(metric("vastworker_in_flight{lane=\"serial\"} "), 1);
+    ck_assert_double_eq(client_metric(worker_port(w), "vastworker_in_flight{lane=\"serial\"}"), 1);
     next = begin("/next", 1);
-    ck_assert_double_eq(metric("vastworker_queued{lane=\"serial\"} "), 1);
+    ck_assert_double_eq(client_metric(worker_port(w), "vastworker_queued{lane=\"serial\"}"), 1);
     ck_assert_uint_eq(model_requests(m), 2);
     model_permit(m, 1);
     expect(next, 200, "");
     expect_seen(3, "/x");
-    ck_assert_double_eq(metric("vastworker_in_flight{lane=\"serial\"} "), 0);
-    ck_assert_double_eq(metric("vastworker_cancels_total{result=\"answered\"} "), 1);
+    ck_assert_double_eq(client_metric(worker_port(w), "vastworker_in_flight{lane=\"serial\"}"), 0);
+    ck_assert_double_eq(client_metric(worker_port(w), "vastworker_cancels_total{result=\"answered\"}"), 1);
     finish();
 }
 END_TEST
@@ -115,7 +103,7 @@ START_TEST(a_call_that_hangs_holds_the_slot_for_its_grace_and_is_complained_of_o
         expect(begin("/next", 0), 200, "");
         worker_wait_in_flight(w, 0);
     }
-    ck_assert_double_eq(metric("vastworker_cancels_total{result=\"timed_out\"} "), 2);
+    ck_assert_double_eq(client_metric(worker_port(w), "vastworker_cancels_total{result=\"timed_out\"}"), 2);
     ck_assert_uint_eq(worker_count_logged(w, "/job: cancel /hold: not finished within 0.3 s"), 1);
     finish();
 }
@@ -132,7 +120,7 @@ START_TEST(a_call_that_fails_does_not_hold_the_slot)
     worker_wait_logged(w, "/job: cancel /vanish: ");
     worker_wait_in_flight(w, 0);
     expect(begin("/next", 0), 200, "");
-    ck_assert_double_eq(metric("vastworker_cancels_total{result=\"failed\"} "), 1);
+    ck_assert_double_eq(client_metric(worker_port(w), "vastworker_cancels_total{result=\"failed\"}"), 1);
     finish();
 }
 END_TEST

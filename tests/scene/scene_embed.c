@@ -12,15 +12,6 @@
 #define MATCHING "{'logActionConfig': {'onLoad': ['it is up'], 'onError': ['it broke']}, " \
                  "'handlers': [{'route': '/*', 'methods': ['*'], 'auth': 'none', 'allowParallelRequests': true}]}"
 
-static json_t *health(struct worker *w)
-{
-    struct answer a = client_call(worker_port(w), "GET", "/health", "", NULL);
-    json_t *json = parse_json(a.body);
-
-    answer_fini(&a);
-    return json;
-}
-
 static bool is_error(const json_t *report, void *arg)
 {
     return strcmp(json_string_value(json_object_get(report, "error_msg")), arg) == 0;
@@ -208,7 +199,7 @@ START_TEST(health_shows_what_was_measured_beside_what_is_reported)
     struct model *m = model_start();
     struct worker *w = worker_start_ready(m, NULL, "{'handlers': [{'route': '/ok', 'auth': 'none', 'allowParallelRequests': true, "
                                                    "'benchmark': {'dataset': [{'a': 1}], 'runs': 2, 'concurrency': 2}}]}");
-    json_t *now = health(w);
+    json_t *now = client_health(worker_port(w));
 
     ck_assert_double_gt(json_number_value(json_object_get(now, "measured")), 0);
     ck_assert_double_eq(json_number_value(json_object_get(now, "measured")), json_number_value(json_object_get(now, "max_perf")));

@@ -62,15 +62,6 @@ static char *wait_shown(struct worker *w, const char *path, const char *text)
 
 static void shows(struct worker *w, const char *path, const char *text) { free(wait_shown(w, path, text)); }
 
-static json_t *health(struct worker *w)
-{
-    struct answer a = client_call(worker_port(w), "GET", "/health", "", NULL);
-    json_t *root = parse_json(a.body);
-
-    answer_fini(&a);
-    return root;
-}
-
 static int ask(struct worker *w)
 {
     struct answer a = client_call(worker_port(w), "GET", "/m/x", "", NULL);
@@ -160,7 +151,7 @@ START_TEST(eight_gpus_are_shown_and_so_are_more_than_there_is_room_for)
     fake->gpus = 8;
     w = worker_start_ready(m, NULL, "{" GPU(FAKE) ", " ECHO "}");
     shows(w, "/health", "\"index\": 7");
-    root = health(w);
+    root = client_health(worker_port(w));
     ck_assert_uint_eq(json_array_size(json_object_get(root, "gpus")), 8);
     json_decref(root);
     ck_assert_int_eq(worker_finish(w), VW_OK);
@@ -196,7 +187,7 @@ START_TEST(gpus_of_others_on_the_same_machine_are_not_shown)
     fake->denied = 1 | 4;
     w = worker_start_ready(m, NULL, "{" GPU(FAKE) ", " ECHO "}");
     shows(w, "/health", "\"index\": 3");
-    root = health(w);
+    root = client_health(worker_port(w));
     ck_assert_uint_eq(json_array_size(json_object_get(root, "gpus")), 2);
     json_decref(root);
     worker_wait_logged(w, "2 GPUs are watched: NVIDIA H100");
@@ -220,7 +211,7 @@ END_TEST
 START_TEST(nothing_is_loaded_where_it_is_switched_off)
 {
     struct worker *w = worker_start_ready(m, NULL, "{'gpu': {'enabled': false, 'libraryPath': '" FAKE "'}, " ECHO "}");
-    json_t *root = health(w);
+    json_t *root = client_health(worker_port(w));
 
     ck_assert_ptr_null(json_object_get(root, "gpus"));
     json_decref(root);
@@ -245,7 +236,7 @@ START_TEST(without_a_library_nothing_is_said_and_nothing_shown)
     worker_wait_logged(w, "no GPU is watched: libnvidia-ml.so.1"); /* a debug line, the only one */
     ck_assert_uint_eq(worker_count_logged(w, "GPU"), 1);
     ck_assert_uint_eq(worker_count_logged(w, "WARN"), 0);
-    root = health(w);
+    root = client_health(worker_port(w));
     ck_assert_ptr_null(json_object_get(root, "gpus"));
     ck_assert_ptr_null(json_object_get(root, "nvml"));
     json_decref(root);

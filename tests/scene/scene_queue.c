@@ -22,29 +22,6 @@ static int begin(struct worker *w, const char *path, unsigned in_flight_then)
     return fd;
 }
 
-static void expect_held(int fd, int nth)
-{
-    struct answer a = client_read(fd);
-    char body[32];
-
-    snprintf(body, sizeof body, "{\"held\": %d}", nth);
-    ck_assert_int_eq(a.status, 200);
-    ck_assert_str_eq(a.body, body);
-    answer_fini(&a);
-    client_close(fd);
-}
-
-static void expect_refused(int fd, const char *reason)
-{
-    struct answer a = client_read(fd);
-
-    ck_assert_int_eq(a.status, 429);
-    ck_assert_str_eq(answer_reason(&a), reason);
-    ck_assert_int_ge(strtol(answer_header(&a, "retry-after"), NULL, 10), 1);
-    answer_fini(&a);
-    client_close(fd);
-}
-
 static bool has_rejected_one(const vw_status_t *status, void *arg)
 {
     (void)arg;
@@ -72,7 +49,7 @@ START_TEST(a_serial_lane_runs_one_at_a_time_in_order_of_arrival)
         fds[i] = begin(w, i % 3 == 2 ? "/g" : "/h/x", (unsigned)i + 1); /* two handlers share the lane */
     for (i = 0; i < 12; i++) {
         model_permit(m, 1);
-        expect_held(fds[i], i + 1);
+        client_expect_held(fds[i], i + 1);
     }
     ck_assert_uint_eq(model_most_at_once(m), 1);
     ck_assert_int_eq(worker_finish(w), VW_OK);
@@ -109,10 +86,10 @@ START_TEST(a_full_queue_refuses_with_queue_full)
     struct worker *w = worker_start_ready(m, NULL, "{'handlers': [{'route': '/h', " CALL ", 'maxQueueLength': 1}]}");
     int first = begin(w, "/h", 1), second = begin(w, "/h", 2);
 
-    expect_refused(begin(w, "/h", 0), "queue_full");
+    client_expect_limited(begin(w, "/h", 0), "queue_full");
     model_permit(m, 2);
-    expect_held(first, 1);
-    expect_held(second, 2);
+    client_expect_held(first, 1);
+    client_expect_held(second, 2);
     worker_wait(w, has_rejected_one, NULL);
     ck_assert_int_eq(worker_finish(w), VW_OK);
 }
@@ -124,11 +101,11 @@ START_TEST(a_wait_that_would_be_too_long_is_refused_at_once)
     struct worker *w = worker_start_ready(m, NULL, "{'maxPerf': 10, 'handlers': [{'route': '/h', " CALL ", 'workloadCalculator': 50, 'maxQueueTime': 10}]}");
     int first = begin(w, "/h", 1), second = begin(w, "/h", 2), third = begin(w, "/h", 3); /* waits of 0, 5 and 10 s */
 
-    expect_refused(begin(w, "/h", 0), "predicted_wait"); /* 15 s */
+    client_expect_limited(begin(w, "/h", 0), "predicted_wait"); /* 15 s */
     model_permit(m, 3);
-    expect_held(first, 1);
-    expect_held(second, 2);
-    expect_held(third, 3);
+    client_expect_held(first, 1);
+    client_expect_held(second, 2);
+    client_expect_held(third, 3);
     ck_assert_int_eq(worker_finish(w), VW_OK);
 }
 END_TEST
@@ -138,9 +115,9 @@ START_TEST(a_request_whose_time_is_up_leaves_the_queue_with_429)
     struct worker *w = worker_start_ready(m, NULL, "{'handlers': [{'route': '/h', " CALL ", 'maxQueueTime': 0.3}]}");
     int first = begin(w, "/h", 1);
 
-    expect_refused(begin(w, "/h", 0), "queue_timeout");
+    client_expect_limited(begin(w, "/h", 0), "queue_timeout");
     model_permit(m, 1);
-    expect_held(first, 1);
+    client_expect_held(first, 1);
     ck_assert_uint_eq(model_requests(m), 1);
     worker_wait(w, has_timed_out_one, NULL);
     ck_assert_int_eq(worker_finish(w), VW_OK);
@@ -152,13 +129,13 @@ START_TEST(a_queue_time_of_zero_refuses_what_cannot_start_now)
     struct worker *w = worker_start_ready(m, NULL, "{'handlers': [{'route': '/h', " CALL ", 'maxQueueTime': 0}]}");
     int first = begin(w, "/h", 1);
 
-    expect_refused(begin(w, "/h", 0), "predicted_wait");
+    client_expect_limited(begin(w, "/h", 0), "predicted_wait");
     model_permit(m, 1);
-    expect_held(first, 1);
+    client_expect_held(first, 1);
     worker_wait_in_flight(w, 0);
     first = begin(w, "/h", 0);
     model_permit(m, 1);
-    expect_held(first, 2);
+    client_expect_held(first, 2);
     ck_assert_int_eq(worker_finish(w), VW_OK);
 }
 END_TEST
@@ -173,7 +150,7 @@ START_TEST(a_control_handler_never_queues_and_never_counts)
     ck_assert_int_eq(a.status, 200);
     answer_fini(&a);
     model_permit(m, 1);
-    expect_held(first, 1);
+    client_expect_held(first, 1);
     ck_assert_int_eq(worker_finish(w), VW_OK);
 }
 END_TEST

@@ -85,15 +85,33 @@ static char *create(const char *auth_data, const char *payload)
     return id;
 }
 
-static struct answer about(uint16_t port, const char *path, const char *id, const char *auth_data)
+static char *about_text(const char *id, const char *auth_data)
 {
     char *body = NULL;
-    struct answer a;
 
     ck_assert_int_gt(asprintf(&body, "{\"session_id\": \"%s\", \"session_auth\": %s}", id, auth_data), 0);
-    a = client_post(port, path, body);
+    return body;
+}
+
+static struct answer about(uint16_t port, const char *path, const char *id, const char *auth_data)
+{
+    char *body = about_text(id, auth_data);
+    struct answer a = client_post(port, path, body);
+
     free(body);
     return a;
+}
+
+/* Of a session whose on_close_route is /hold: the model server has been asked, and the answer is still owed. */
+static int begin_end(const char *id, const char *auth_data)
+{
+    char *body = about_text(id, auth_data);
+    int fd = client_connect(worker_port(w));
+
+    client_send_post(fd, "/session/end", body);
+    free(body);
+    model_wait_requests(m, 1);
+    return fd;
 }
 
 static void expect(struct answer a, int status, const char *body)
@@ -151,12 +169,10 @@ static int begin_inside(const char *path, const char *auth_data, const char *id,
 
 static json_int_t health_at(uint16_t port, const char *name)
 {
-    struct answer a = client_call(port, "GET", "/health", "", NULL);
-    json_t *json = parse_json(a.body);
+    json_t *json = client_health(port);
     json_int_t value = json_integer_value(json_object_get(json, name));
 
     json_decref(json);
-    answer_fini(&a);
     return value;
 }
 
@@ -610,17 +626,14 @@ END_TEST
 
 START_TEST(one_end_that_hangs_does_not_hold_up_the_others_and_a_second_end_is_told_so)
 {
-    char *a1 = auth(1, 1), *a2 = auth(2, 1), *slow, *quick, *body = NULL;
+    char *a1 = auth(1, 1), *a2 = auth(2, 1), *slow, *quick;
     int fd;
     struct answer a;
 
     begin("");
     slow = create(a1, "{'on_close_route': '/hold'}");
     quick = create(a2, "{'on_close_route': '/ok'}");
-    fd = client_connect(worker_port(w));
-    ck_assert_int_gt(asprintf(&body, "{\"session_id\": \"%s\", \"session_auth\": %s}", slow, a1), 0);
-    client_send_post(fd, "/session/end", body);
-    model_wait_requests(m, 1);
+    fd = begin_end(slow, a1);
     expect(about(worker_port(w), "/session/end", quick, a2), 200, NULL);
     expect(about(worker_port(w), "/session/end", slow, a1), 410, "{'error': 'session already closed'}");
     expect(about(worker_port(w), "/session/end", slow, a2), 401, "{'error': 'session_auth is not valid'}");
@@ -629,7 +642,6 @@ START_TEST(one_end_that_hangs_does_not_hold_up_the_others_and_a_second_end_is_to
     expect(a, 200, NULL);
     client_close(fd);
     end();
-    free(body);
     free(slow);
     free(quick);
     free(a1);
@@ -658,19 +670,15 @@ END_TEST
 
 START_TEST(whoever_asked_for_the_end_may_leave_before_it_is_told)
 {
-    char *a1 = auth(1, 1), *id, *body = NULL;
+    char *a1 = auth(1, 1), *id;
     int fd;
 
     begin("");
     id = create(a1, "{'on_close_route': '/hold'}");
-    ck_assert_int_gt(asprintf(&body, "{\"session_id\": \"%s\", \"session_auth\": %s}", id, a1), 0);
-    fd = client_connect(worker_port(w));
-    client_send_post(fd, "/session/end", body);
-    model_wait_requests(m, 1);
+    fd = begin_end(id, a1);
     client_reset(fd);
     model_permit(m, 1);
     end();
-    free(body);
     free(id);
     free(a1);
 }
@@ -936,20 +944,16 @@ END_TEST
 
 START_TEST(who_asked_for_an_end_is_answered_when_a_drain_gives_it_up)
 {
-    char *a1 = auth(1, 1), *id, *body = NULL;
+    char *a1 = auth(1, 1), *id;
     int fd;
 
     begin("'drainTimeout': 0.1, ");
     id = create(a1, "{'on_close_route': '/hold'}");
-    ck_assert_int_gt(asprintf(&body, "{\"session_id\": \"%s\", \"session_auth\": %s}", id, a1), 0);
-    fd = client_connect(worker_port(w));
-    client_send_post(fd, "/session/end", body);
-    model_wait_requests(m, 1);
+    fd = begin_end(id, a1);
     vw_worker_drain(worker_handle(w));
     expect(client_read(fd), 200, NULL);
     client_close(fd);
     ck_assert_int_eq(worker_join(w), VW_OK);
-    free(body);
     free(id);
     free(a1);
 }

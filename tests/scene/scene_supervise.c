@@ -157,21 +157,6 @@ static void wait_gone(pid_t pid)
     }
 }
 
-static double metric(uint16_t port, const char *name)
-{
-    struct answer a = client_call(port, "GET", "/metrics", "", NULL);
-    char wanted[100];
-    const char *at;
-    double value;
-
-    snprintf(wanted, sizeof wanted, "\n%s ", name);
-    at = strstr(a.body, wanted);
-    ck_assert_msg(at != NULL, "there is no %s", name);
-    value = strtod(at + strlen(wanted), NULL);
-    answer_fini(&a);
-    return value;
-}
-
 /* Again: " -> ready" was said before. */
 static void wait_serving(uint16_t port)
 {
@@ -312,7 +297,7 @@ START_TEST(an_end_is_told_with_its_code_and_the_next_process_is_ready_again)
     ck_assert_str_eq(text, ENDED " 7, restarting in 0.1 s (1 of 5)");
     program_wait_said(p, "error -> loading");
     wait_serving(port_of(p));
-    ck_assert_double_eq(metric(port_of(p), "vastworker_model_restarts_total"), 1);
+    ck_assert_double_eq(client_metric(port_of(p), "vastworker_model_restarts_total"), 1);
     expect_served(port_of(p));
     stop(p);
     ck_assert(has(program_err(p), "model, last lines: prompt: my secret\n"));
@@ -373,7 +358,7 @@ START_TEST(a_request_in_flight_gets_502_when_its_model_dies_and_the_next_one_is_
     read_pids(path, &pid, 1);
     fd = client_connect(port_of(p));
     client_send_post(fd, "/v1/completions", "{\"prompt\": \"hi\"}");
-    while (metric(port_of(p), "vastworker_model_connections{state=\"active\"}") < 1)
+    while (client_metric(port_of(p), "vastworker_model_connections{state=\"active\"}") < 1)
         nap();
     ck_assert_int_eq(kill(pid, SIGKILL), 0);
     a = client_read(fd);
@@ -486,44 +471,53 @@ END_TEST
 
 #define STUBBORN "trap '' TERM INT; sleep 1000 & echo $$ $! > $1.new; mv $1.new $1; echo model is loaded; while :; do sleep 1000; done"
 
-START_TEST(what_ignores_sigterm_is_killed_after_the_grace_time_with_all_it_started)
+/* One that ignores signals and has started another, which does, too. */
+static struct program *start_stubborn(pid_t pids[2])
 {
     char *path = in_dir("pids");
+    struct program *p = start_as(NULL, ARGS("sh", "-c", STUBBORN, "sh", path));
+
+    read_pids(path, pids, 2);
+    free(path);
+    return p;
+}
+
+static void wait_both_gone(const pid_t pids[2])
+{
+    wait_gone(pids[0]);
+    wait_gone(pids[1]);
+}
+
+START_TEST(what_ignores_sigterm_is_killed_after_the_grace_time_with_all_it_started)
+{
     struct program *p;
     pid_t pids[2];
 
     configure("'grace': 0.2", "", 0);
-    p = start_as(NULL, ARGS("sh", "-c", STUBBORN, "sh", path));
+    p = start_stubborn(pids);
     program_wait_said(p, " -> ready");
-    read_pids(path, pids, 2);
     stop(p);
     ck_assert(has(program_err(p), "did not end within 0.2 s after SIGTERM and is killed"));
     ck_assert(has(program_err(p), "ended by signal 9 (Killed) after SIGKILL"));
-    wait_gone(pids[0]);
-    wait_gone(pids[1]);
+    wait_both_gone(pids);
     program_free(p);
-    free(path);
 }
 END_TEST
 
 START_TEST(a_second_signal_does_not_wait_for_the_grace_time)
 {
-    char *path = in_dir("pids");
     struct program *p;
     pid_t pids[2];
 
     configure("'grace': 100000", "", 0);
-    p = start_as(NULL, ARGS("sh", "-c", STUBBORN, "sh", path));
+    p = start_stubborn(pids);
     program_wait_said(p, " -> ready");
-    read_pids(path, pids, 2);
     program_signal(p, SIGTERM);
     program_wait_said(p, "stopping the model process, at most 100000 s");
     program_signal(p, SIGTERM);
     finish(p, 0);
-    wait_gone(pids[0]);
-    wait_gone(pids[1]);
+    wait_both_gone(pids);
     program_free(p);
-    free(path);
 }
 END_TEST
 
@@ -546,19 +540,15 @@ END_TEST
 
 START_TEST(a_worker_that_is_killed_takes_the_model_and_all_it_started_with_it)
 {
-    char *path = in_dir("pids");
     struct program *p;
     pid_t pids[2];
 
     configure("", "", 0);
-    p = start_as(NULL, ARGS("sh", "-c", STUBBORN, "sh", path));
-    read_pids(path, pids, 2);
+    p = start_stubborn(pids);
     program_signal(p, SIGKILL);
     finish(p, -SIGKILL);
-    wait_gone(pids[0]);
-    wait_gone(pids[1]);
+    wait_both_gone(pids);
     program_free(p);
-    free(path);
 }
 END_TEST
 
@@ -588,7 +578,7 @@ START_TEST(a_flood_that_nobody_reads_is_dropped_and_counted_while_requests_are_s
     ck_assert_int_ge(fd, 0);
     p = start_flooding(fifo);
     program_wait_said(p, " -> ready");
-    while (metric(port_of(p), "vastworker_model_lines_dropped_total") < 1000000)
+    while (client_metric(port_of(p), "vastworker_model_lines_dropped_total") < 1000000)
         nap();
     for (i = 0; i < 20; i++)
         expect_served(port_of(p));
@@ -609,7 +599,7 @@ START_TEST(output_that_cannot_be_written_is_spoken_of_once)
     configure("", "", 0);
     p = start_flooding("/dev/full");
     program_wait_said(p, " -> ready");
-    while (metric(port_of(p), "vastworker_model_lines_dropped_total") < 1000000)
+    while (client_metric(port_of(p), "vastworker_model_lines_dropped_total") < 1000000)
         nap();
     stop(p);
     at = strstr(program_err(p), said);
@@ -629,7 +619,7 @@ START_TEST(a_flood_that_is_read_does_not_keep_requests_waiting)
     program_wait_said(p, " -> ready");
     for (i = 0; i < 20; i++)
         expect_served(port_of(p));
-    ck_assert_double_eq(metric(port_of(p), "vastworker_model_lines_dropped_total"), 0);
+    ck_assert_double_eq(client_metric(port_of(p), "vastworker_model_lines_dropped_total"), 0);
     stop(p);
     program_free(p);
 }

@@ -34,44 +34,6 @@ static int begin(const char *path, const char *headers, unsigned in_flight_then)
     return fd;
 }
 
-static void expect_held(int fd, int nth)
-{
-    struct answer a = client_read(fd);
-    char body[32];
-
-    snprintf(body, sizeof body, "{\"held\": %d}", nth);
-    ck_assert_int_eq(a.status, 200);
-    ck_assert_str_eq(a.body, body);
-    answer_fini(&a);
-    client_close(fd);
-}
-
-/* Returns its Retry-After. */
-static long expect_refused(int fd, const char *reason)
-{
-    struct answer a = client_read(fd);
-    long after = strtol(answer_header(&a, "retry-after"), NULL, 10);
-
-    ck_assert_int_eq(a.status, 429);
-    ck_assert_str_eq(answer_reason(&a), reason);
-    ck_assert_int_ge(after, 1);
-    answer_fini(&a);
-    client_close(fd);
-    return after;
-}
-
-static double metric(const char *name)
-{
-    struct answer a = client_call(worker_port(w), "GET", "/metrics", "", NULL);
-    const char *at = strstr(a.body, name);
-    double value;
-
-    ck_assert_msg(at != NULL, "no %s in /metrics", name);
-    value = strtod(at + strlen(name), NULL);
-    answer_fini(&a);
-    return value;
-}
-
 /* ---- limits ---- */
 
 static const struct {
@@ -91,10 +53,10 @@ START_TEST(the_shorter_limit_ends_the_wait)
     snprintf(config, sizeof config, "{'handlers': [{'route': '/h', " HOLD ", 'maxQueueTime': %s}]}", limits[_i].max_queue_time);
     start(config);
     first = begin("/h", "X-Request-Timeout: 0.3\r\n", 1); /* which says nothing about what runs */
-    expect_refused(send_post("/h", limits[_i].header), "queue_timeout");
+    client_expect_limited(send_post("/h", limits[_i].header), "queue_timeout");
     worker_wait_in_flight(w, 1);
     model_permit(m, 1);
-    expect_held(first, 1);
+    client_expect_held(first, 1);
     ck_assert_uint_eq(model_requests(m), 1);
     finish();
 }
@@ -106,12 +68,12 @@ START_TEST(a_client_whose_limit_cannot_be_met_is_refused_at_once)
 
     start("{'maxPerf': 10, 'handlers': [{'route': '/h', " HOLD ", 'workloadCalculator': 50, 'maxQueueTime': null}]}");
     first = begin("/h", "", 1);
-    expect_refused(send_post("/h", "X-Request-Timeout: 4.9\r\n"), "predicted_wait"); /* 5 s */
+    client_expect_limited(send_post("/h", "X-Request-Timeout: 4.9\r\n"), "predicted_wait"); /* 5 s */
     second = begin("/h", "X-Request-Timeout: 1e300\r\n", 2);
     client_close(send_post("/h", "X-Request-Timeout: 10\r\n")); /* may wait: strictly longer is refused */
     model_permit(m, 2);
-    expect_held(first, 1);
-    expect_held(second, 2);
+    client_expect_held(first, 1);
+    client_expect_held(second, 2);
     ck_assert_uint_eq(worker_status(w).rejected, 1);
     finish();
 }
@@ -123,9 +85,9 @@ START_TEST(a_client_that_will_not_wait_gets_a_turn_at_once_or_none)
 
     start("{'handlers': [{'route': '/h', " HOLD "}]}");
     first = begin("/h", "X-Request-Timeout: 0\r\n", 1);
-    expect_refused(send_post("/h", "X-Request-Timeout: 0.0\r\n"), "predicted_wait");
+    client_expect_limited(send_post("/h", "X-Request-Timeout: 0.0\r\n"), "predicted_wait");
     model_permit(m, 1);
-    expect_held(first, 1);
+    client_expect_held(first, 1);
     finish();
 }
 END_TEST
@@ -158,7 +120,7 @@ START_TEST(a_limit_that_is_none_is_400_and_booked_nowhere)
     answer_fini(&a);
     ck_assert_uint_eq(model_requests(m), 1);
     ck_assert_uint_eq(worker_status(w).rejected, 0);
-    ck_assert_double_eq(metric("vastworker_workload_total{kind=\"received\"} "), 0);
+    ck_assert_double_eq(client_metric(worker_port(w), "vastworker_workload_total{kind=\"received\"}"), 0);
     finish();
 }
 END_TEST
@@ -188,15 +150,15 @@ START_TEST(retry_after_is_the_work_in_flight_over_the_capacity)
     start("{'maxPerf': 10, 'handlers': [{'route': '/h', " HOLD ", 'workloadCalculator': 52, 'maxQueueLength': 2, 'maxQueueTime': null}, "
           "{'route': '/short', " HOLD ", 'workloadCalculator': 52, 'maxQueueTime': 3}]}");
     fds[0] = begin("/h", "", 1);
-    ck_assert_int_eq(expect_refused(send_post("/short", ""), "predicted_wait"), 6);             /* 5.2 s */
-    ck_assert_int_eq(expect_refused(send_post("/h", "X-Request-Timeout: 1\r\n"), "predicted_wait"), 6);
+    ck_assert_int_eq(client_expect_limited(send_post("/short", ""), "predicted_wait"), 6);             /* 5.2 s */
+    ck_assert_int_eq(client_expect_limited(send_post("/h", "X-Request-Timeout: 1\r\n"), "predicted_wait"), 6);
     for (i = 1; i < 3; i++)
         fds[i] = begin("/h", "", (unsigned)i + 1);
-    ck_assert_int_eq(expect_refused(send_post("/h", ""), "queue_full"), 16); /* 15.6 s */
-    ck_assert_int_eq(expect_refused(send_post("/short", ""), "predicted_wait"), 16);
+    ck_assert_int_eq(client_expect_limited(send_post("/h", ""), "queue_full"), 16); /* 15.6 s */
+    ck_assert_int_eq(client_expect_limited(send_post("/short", ""), "predicted_wait"), 16);
     model_permit(m, 3);
     for (i = 0; i < 3; i++)
-        expect_held(fds[i], i + 1);
+        client_expect_held(fds[i], i + 1);
     finish();
 }
 END_TEST
@@ -207,9 +169,9 @@ START_TEST(retry_after_has_an_end)
 
     start("{'maxPerf': 1, 'handlers': [{'route': '/h', " HOLD ", 'workloadCalculator': 1000000}]}");
     first = begin("/h", "", 1);
-    ck_assert_int_eq(expect_refused(send_post("/h", ""), "predicted_wait"), 3600);
+    ck_assert_int_eq(client_expect_limited(send_post("/h", ""), "predicted_wait"), 3600);
     model_permit(m, 1);
-    expect_held(first, 1);
+    client_expect_held(first, 1);
     finish();
 }
 END_TEST
@@ -222,9 +184,9 @@ START_TEST(retry_after_of_one_that_waited_in_vain_is_what_is_ahead_of_it)
     start("{'maxPerf': 10, 'handlers': [{'route': '/h', " HOLD ", 'workloadCalculator': 500, 'maxQueueTime': 2}, "
           "{'route': '/small', " HOLD ", 'workloadCalculator': 12}]}");
     first = begin("/small", "", 1);
-    ck_assert_int_eq(expect_refused(send_post("/h", ""), "queue_timeout"), 2); /* 1.2 s */
+    ck_assert_int_eq(client_expect_limited(send_post("/h", ""), "queue_timeout"), 2); /* 1.2 s */
     model_permit(m, 1);
-    expect_held(first, 1);
+    client_expect_held(first, 1);
     finish();
 }
 END_TEST
@@ -237,17 +199,17 @@ START_TEST(retry_after_goes_by_the_pace_where_no_capacity_is_known)
     start("{'handlers': [{'route': '/h', " HOLD ", 'maxQueueLength': 1}]}");
     first = begin("/h", "", 1);
     second = begin("/h", "", 2);
-    ck_assert_int_eq(expect_refused(send_post("/h", ""), "queue_full"), 1); /* nothing was done yet */
+    ck_assert_int_eq(client_expect_limited(send_post("/h", ""), "queue_full"), 1); /* nothing was done yet */
     for (until = now_s() + 1.6; now_s() < until;)
         nap(); /* that is how slow this model is */
     model_permit(m, 1);
-    expect_held(first, 1);
+    client_expect_held(first, 1);
     worker_wait_in_flight(w, 1);
     first = begin("/h", "", 2);
-    ck_assert_int_ge(expect_refused(send_post("/h", ""), "queue_full"), 4); /* two of them: 3.2 s, or what it took here */
+    ck_assert_int_ge(client_expect_limited(send_post("/h", ""), "queue_full"), 4); /* two of them: 3.2 s, or what it took here */
     model_permit(m, 2);
-    expect_held(second, 2);
-    expect_held(first, 3);
+    client_expect_held(second, 2);
+    client_expect_held(first, 3);
     finish();
 }
 END_TEST
@@ -268,10 +230,10 @@ START_TEST(a_higher_priority_goes_first)
     other = begin("/low", "", 3);
     high = begin("/high", "", 4);
     model_permit(m, 4);
-    expect_held(first, 1);
-    expect_held(high, 2);
-    expect_held(low, 3);
-    expect_held(other, 4);
+    client_expect_held(first, 1);
+    client_expect_held(high, 2);
+    client_expect_held(low, 3);
+    client_expect_held(other, 4);
     finish();
 }
 END_TEST
@@ -290,9 +252,9 @@ START_TEST(who_has_waited_long_enough_goes_before_a_higher_priority)
         nap(); /* a second is what one point is worth */
     high = begin("/high", "", 3);
     model_permit(m, 3);
-    expect_held(first, 1);
-    expect_held(low, 2);
-    expect_held(high, 3);
+    client_expect_held(first, 1);
+    client_expect_held(low, 2);
+    client_expect_held(high, 3);
     finish();
 }
 END_TEST
@@ -310,10 +272,10 @@ START_TEST(the_priority_of_a_key_wins_over_the_handlers)
     plain = begin("/h", "Authorization: Bearer plain\r\n", 3);
     boss = begin("/h", "Authorization: Bearer boss\r\n", 4);
     model_permit(m, 4);
-    expect_held(first, 1);
-    expect_held(boss, 2);
-    expect_held(plain, 3);
-    expect_held(slow, 4);
+    client_expect_held(first, 1);
+    client_expect_held(boss, 2);
+    client_expect_held(plain, 3);
+    client_expect_held(slow, 4);
     finish();
     free(keys);
 }
@@ -328,14 +290,14 @@ START_TEST(control_handlers_take_no_slot_no_place_and_no_part_in_the_load)
     start("{'maxPerf': 100, 'handlers': [{'route': '/h', " HOLD ", 'maxQueueLength': 0}, {'route': '/c', " HOLD ", 'control': true}]}");
     control = send_post("/c", "");
     model_wait_requests(m, 1);
-    ck_assert_double_eq(metric("vastworker_load "), 0);
-    ck_assert_double_eq(metric("vastworker_in_flight{lane=\"serial\"} "), 0);
+    ck_assert_double_eq(client_metric(worker_port(w), "vastworker_load"), 0);
+    ck_assert_double_eq(client_metric(worker_port(w), "vastworker_in_flight{lane=\"serial\"}"), 0);
     jobs[0] = send_post("/h", "X-Request-Timeout: 0\r\n"); /* it is not in the way of a job */
     model_wait_requests(m, 2);
     jobs[1] = send_post("/c", ""); /* and a job is not in its way, whatever is full */
     model_wait_requests(m, 3);
-    expect_refused(send_post("/h", ""), "queue_full");
-    ck_assert_double_eq(metric("vastworker_queued{lane=\"serial\"} "), 0);
+    client_expect_limited(send_post("/h", ""), "queue_full");
+    ck_assert_double_eq(client_metric(worker_port(w), "vastworker_queued{lane=\"serial\"}"), 0);
     vw_worker_drain(worker_handle(w)); /* what was begun is finished, of either kind */
     worker_wait_state(w, VW_STATE_DRAINING);
     model_permit(m, 3);
