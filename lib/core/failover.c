@@ -113,10 +113,13 @@ void vwi_failover_note(struct vwi_failover *f, unsigned line, size_t at, enum vw
         return;
     }
     forgive(a, line);
-    a->refusals[line] = verdict == VWI_FAILOVER_REFUSED ? one_more(a->refusals[line]) : 0;
-    a->refused_until_ms[line] = verdict == VWI_FAILOVER_REFUSED ? now_ms + pause_ms(f, a->refusals[line], VWI_FAILOVER_REFUSED_FIRST_MS,
-                                                                                  VWI_FAILOVER_REFUSED_MAX_MS, 0)
-                                                               : 0;
+    if (verdict == VWI_FAILOVER_GOOD) {
+        a->refusals[line] = 0;
+        a->refused_until_ms[line] = 0;
+        return;
+    }
+    a->refusals[line] = one_more(a->refusals[line]);
+    a->refused_until_ms[line] = now_ms + pause_ms(f, a->refusals[line], VWI_FAILOVER_REFUSED_FIRST_MS, VWI_FAILOVER_REFUSED_MAX_MS, 0);
 }
 
 static void end_pauses(struct vwi_failover *f, unsigned line)

@@ -41,8 +41,8 @@ struct vwi_failover {
 enum vwi_failover_verdict { VWI_FAILOVER_GOOD, VWI_FAILOVER_FAILED, VWI_FAILOVER_REFUSED };
 enum vwi_failover_verdict vwi_failover_judge(long status);
 
-/* At least one address takes this line. 0, and in *ret_at whom this line asks now; else for how long nobody is to be asked. What has been put aside is asked again
- * in the order of its pauses, and only while no address is in order. */
+/* At least one address takes this line. 0, and in *ret_at whom this line asks now; else for how long nobody is to be asked. What has
+ * been put aside is asked again in the order of its pauses, and only while no address is in order. */
 int64_t vwi_failover_pick(const struct vwi_failover *f, unsigned line, int64_t now_ms, size_t *ret_at);
 /* Besides `at` there is an address that this line could ask now: one that is in order, or in a hurry any. */
 bool vwi_failover_has_other(const struct vwi_failover *f, unsigned line, int64_t now_ms, size_t at);

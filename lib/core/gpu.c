@@ -241,14 +241,15 @@ static struct vwi_gpu *find_index(struct vwi_gpus *g, unsigned index)
 
 static struct vwi_gpu *find_known(struct vwi_gpus *g, const struct vwi_gpu_reading *r)
 {
+    struct vwi_gpu *namesake = find_index(g, r->index);
     size_t i;
 
     for (i = 0; i < g->count && r->uuid[0]; i++)
         if (strcmp(g->items[i].now.uuid, r->uuid) == 0)
             return &g->items[i];
-    if (r->uuid[0] && find_index(g, r->index) && find_index(g, r->index)->now.uuid[0])
+    if (namesake && r->uuid[0] && namesake->now.uuid[0])
         return NULL;
-    return find_index(g, r->index); /* one of the two did not say who it is */
+    return namesake; /* one of the two did not say who it is */
 }
 
 /* A GPU that was not there before: with its own index, or where that is another's label, with the next free one. */

@@ -45,7 +45,7 @@ static enum vwi_pulse_news judge(struct vwi_pulse *p, bool heard, double now_s)
 
 enum vwi_pulse_news vwi_pulse_look(struct vwi_pulse *p, size_t waiting, uint64_t bytes, bool heard, double now_s)
 {
-    int waited = p->waiting;
+    bool waited = p->waiting;
     uint64_t before = p->bytes;
 
     p->waiting = waiting > 0;

@@ -27,7 +27,7 @@ struct vwi_pulse {
     size_t learnt;
     double worst[2];     /* of the silences that ended: lately, and of those before */
     size_t lately;
-    int waiting;         /* something waited at the last look */
+    bool waiting;        /* something waited at the last look */
     enum vwi_pulse_news told;
 };
 

@@ -121,10 +121,13 @@ static void keep_text(char kept[VWI_READY_TEXT], const char *text)
     kept[len] = '\0';
 }
 
-/* The first cause stays until it clears; waiting for a key or for the model gives way to news about the model itself. */
+/* Waiting for a key, or for the model to load, says nothing against the model. */
+static bool has_verdict(const struct vwi_ready *r) { return r->fault != FAULT_NONE && r->fault != FAULT_KEY && r->fault != FAULT_LOAD; }
+
+/* The first cause stays until it clears; waiting gives way to news about the model itself. */
 static unsigned fail(struct vwi_ready *r, enum fault fault, const char *text)
 {
-    if (r->fault != FAULT_NONE && r->fault != FAULT_KEY && r->fault != FAULT_LOAD)
+    if (has_verdict(r))
         return 0;
     r->fault = fault;
     if (fault != FAULT_KEY)
@@ -230,7 +233,7 @@ static unsigned on_loaded(struct vwi_ready *r)
     if (r->ended[0])
         return 0; /* says a log file, late */
     r->log = true;
-    if (r->fault != FAULT_NONE && r->fault != FAULT_KEY && r->fault != FAULT_LOAD && r->fault != FAULT_GPU_LOST && !r->needs.sticky) {
+    if (has_verdict(r) && r->fault != FAULT_GPU_LOST && !r->needs.sticky) {
         clear(r);          /* the model was loaded again: gather the rest anew */
         r->health = false;
     }

@@ -19,35 +19,39 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
+/* Of sorted rounds: those without a success come first. */
+static size_t failures_of(const double *rounds, size_t count)
+{
+    size_t n = 0;
+
+    while (n < count && !(rounds[n] > 0))
+        n++;
+    return n;
+}
+
+static double median_of(const double *sorted, size_t count)
+{
+    if (!count)
+        return 0;
+    return count % 2 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
+}
+
 double vwi_score_median(double *rounds, size_t count)
 {
-    size_t skip = 0, left;
+    size_t skip;
 
     if (!count)
         return 0;
     qsort(rounds, count, sizeof *rounds, by_value);
-    while (skip < count && !(rounds[skip] > 0))
-        skip++;
-    left = count - skip;
-    if (!left)
-        return 0;
-    rounds += skip;
-    return left % 2 ? rounds[left / 2] : (rounds[left / 2 - 1] + rounds[left / 2]) / 2;
+    skip = failures_of(rounds, count);
+    return median_of(rounds + skip, count - skip);
 }
 
 double vwi_score_spread(const double *rounds, size_t count)
 {
-    double median;
-    size_t skip = 0;
+    size_t skip = failures_of(rounds, count);
 
-    while (skip < count && !(rounds[skip] > 0))
-        skip++;
-    if (skip == count)
-        return 0;
-    rounds += skip;
-    count -= skip;
-    median = count % 2 ? rounds[count / 2] : (rounds[count / 2 - 1] + rounds[count / 2]) / 2;
-    return (rounds[count - 1] - rounds[0]) / median;
+    return skip == count ? 0 : (rounds[count - 1] - rounds[skip]) / median_of(rounds + skip, count - skip);
 }
 
 static bool digest(const char *key, char hex[HEX_LEN + 1])
