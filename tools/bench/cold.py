@@ -74,20 +74,16 @@ def say(path, line):
 LOADED, BROKEN = "INFO: Application startup complete.\n", "RuntimeError: CUDA out of memory\n"
 
 
-def once_log(stage, worker, where, number):
+def once_log(stage, worker, where, number, **more):
     log = stage.write(f"model-{number}.log", "")
-    news = News(stage, worker, *where, number, stage.backend, modelLogFile=log)
+    news = News(stage, worker, *where, number, stage.backend, modelLogFile=log, **more)
     any_moment()
     said = say(log, LOADED)
     return news, said, news.received("ready", is_ready)
 
 
-def once_health(stage, worker, where, number):
-    log = stage.write(f"model-{number}.log", "")
-    news = News(stage, worker, *where, number, stage.backend, modelLogFile=log, modelHealthcheckPath="/health")
-    any_moment()
-    said = say(log, LOADED)
-    return news, said, news.received("ready", is_ready)
+def once_health(*who):
+    return once_log(*who, modelHealthcheckPath="/health")
 
 
 def once_error(stage, worker, where, number):
