@@ -28,8 +28,8 @@
 #include "flow/cut.h"
 #include "flow/describe.h"
 #include "flow/drain.h"
-#include "flow/journal.h"
 #include "flow/embedder.h"
+#include "flow/journal.h"
 #include "flow/master.h"
 #include "flow/request.h"
 #include "flow/respond.h"
@@ -197,7 +197,6 @@ static vw_err serve_tls(struct vw_worker *worker, vw_error_t *why)
 static void on_model_lost(void *arg, const char *text)
 {
     struct vw_worker *worker = arg;
-
     struct vwi_ready_view ready = vwi_startup_view(worker->desk.startup);
 
     vwi_fail(&worker->failure, VW_E_IO, "%s", ready.error_msg[0] ? ready.error_msg : text); /* a lost GPU is the better reason */
@@ -299,8 +298,8 @@ static void write_cache_key(struct vw_worker *worker, struct vwi_settings *setti
     const char *model = vwi_settings_lookup(settings, "MODEL_NAME");
     size_t i;
 
-    vwi_text_addf(&worker->cache_key, "%s|%s|%s|%s|%u|%u|%d|", server->unix_path ? server->unix_path : server->authority, model ? model : "", handler->route,
-                  handler->target_path ? handler->target_path : "", bench->runs, bench->concurrency, bench->warmup);
+    vwi_text_addf(&worker->cache_key, "%s|%s|%s|%s|%u|%u|%d|", server->unix_path ? server->unix_path : server->authority,
+                  model ? model : "", handler->route, handler->target_path ? handler->target_path : "", bench->runs, bench->concurrency, bench->warmup);
     vwi_text_addf(&worker->cache_key, "%d|%g|%s|%s|%s|%s|%s|", handler->workload.kind, handler->workload.value,
                   handler->workload.pointer ? handler->workload.pointer : "", handler->workload.plugin ? handler->workload.plugin : "",
                   handler->workload.options_json ? handler->workload.options_json : "", handler->parser ? handler->parser : "",
@@ -442,8 +441,8 @@ static vw_err build_supervision(struct vw_worker *worker, vw_error_t *why)
 {
     static const struct vwi_supervise_events events = { on_model_lost };
     struct vwi_supervise_setup setup = { .loop = worker->loop, .conf = &worker->config->supervise, .model = &worker->config->model,
-                                         .command = worker->options.model_command, .echo = worker->options.model_echo, .orphans = worker->options.reap_orphans,
-                                         .startup = worker->desk.startup, .log = &worker->log };
+                                         .command = worker->options.model_command, .echo = worker->options.model_echo,
+                                         .orphans = worker->options.reap_orphans, .startup = worker->desk.startup, .log = &worker->log };
 
     if (!setup.command && !setup.orphans)
         return VW_OK;

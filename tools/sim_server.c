@@ -233,14 +233,11 @@ static void refuse_route(struct sim_call *call, struct vwi_span path, const char
 static void dispatch(struct sim_call *call)
 {
     const struct sim_server_conf *conf = &call->server->conf;
-    struct vwi_span target = vwi_exchange_target(call->ex), method = vwi_exchange_method(call->ex), path = target;
-    const char *mark = memchr(target.p, '?', target.len), *allow = NULL;
+    struct vwi_span target = vwi_exchange_target(call->ex), method = vwi_exchange_method(call->ex), path = vwi_span_path(target);
+    const char *allow = NULL;
     size_t i;
 
-    if (mark) {
-        path.len = (size_t)(mark - target.p);
-        call->query = (struct vwi_span){ mark + 1, target.len - path.len - 1 };
-    }
+    call->query = vwi_span_query(target);
     for (i = 0; i < conf->route_count && !call->route; i++) {
         if (!vwi_span_is(path, conf->routes[i].path))
             continue;

@@ -195,16 +195,13 @@ void sim_say(const struct sim_common *common, const char *fmt, ...)
     struct tm local;
     char text[1024];
     va_list ap;
-    size_t i;
 
     if (common->quiet)
         return;
     va_start(ap, fmt);
     vsnprintf(text, sizeof text, fmt, ap);
     va_end(ap);
-    for (i = 0; text[i]; i++) /* texts of a worker end up here: keep the terminal safe and the line one */
-        if ((unsigned char)text[i] < 0x20 || text[i] == 0x7f)
-            text[i] = ' ';
+    vwi_text_blank_controls(text, strlen(text)); /* texts of a worker end up here: keep the terminal safe and the line one */
     gettimeofday(&now, NULL);
     localtime_r(&now.tv_sec, &local);
     printf("%02d:%02d:%02d.%03d %s\n", local.tm_hour, local.tm_min, local.tm_sec, (int)(now.tv_usec / 1000), text);

@@ -20,8 +20,8 @@ void vwi_log(const struct vwi_log *log, vw_log_level_t level, const char *fmt, .
 
 /*
  * A line of fields instead of a sentence. The text that open returns has the time and level in it already, as JSON up to the level
- * ({"time":"...","level":"info") for the caller to go on with `,"name":value` pairs, else up to the blanks before the words; close adds the end. NULL: the level is off, or the log
- * has no buffer. Nothing else may be logged between the two.
+ * ({"time":"...","level":"info") for the caller to go on with `,"name":value` pairs, else up to the blanks before the words; close adds
+ * the end. NULL: the level is off, or the log has no buffer. Nothing else may be logged between the two.
  */
 struct vwi_text *vwi_log_open(const struct vwi_log *log, vw_log_level_t level);
 void vwi_log_close(const struct vwi_log *log, vw_log_level_t level);

@@ -99,16 +99,21 @@ bool vwi_text_add_field(struct vwi_text *t, struct vwi_span name, struct vwi_spa
     return vwi_text_add(t, "\r\n", 2);
 }
 
+void vwi_text_blank_controls(char *p, size_t len)
+{
+    size_t i;
+
+    for (i = 0; i < len; i++)
+        if ((unsigned char)p[i] < 0x20 || p[i] == 0x7f)
+            p[i] = ' ';
+}
+
 bool vwi_text_add_shown(struct vwi_text *t, const char *p, size_t len, size_t max)
 {
-    size_t at = t->len, i;
-
     len = len < max ? len : max;
     if (!vwi_text_add(t, p, len))
         return false;
-    for (i = at; i < t->len; i++)
-        if ((unsigned char)t->p[i] < 0x20 || t->p[i] == 0x7f)
-            t->p[i] = ' ';
+    vwi_text_blank_controls(t->p + t->len - len, len);
     return true;
 }
 
@@ -155,4 +160,18 @@ bool vwi_span_next(struct vwi_span *rest, char separator, struct vwi_span *ret)
         piece.len--;
     *ret = piece;
     return true;
+}
+
+struct vwi_span vwi_span_path(struct vwi_span target)
+{
+    const char *question = target.len ? memchr(target.p, '?', target.len) : NULL;
+
+    return (struct vwi_span){ target.p, question ? (size_t)(question - target.p) : target.len };
+}
+
+struct vwi_span vwi_span_query(struct vwi_span target)
+{
+    size_t path = vwi_span_path(target).len;
+
+    return path < target.len ? (struct vwi_span){ target.p + path + 1, target.len - path - 1 } : (struct vwi_span){ "", 0 };
 }

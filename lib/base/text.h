@@ -41,7 +41,9 @@ bool vwi_text_addf(struct vwi_text *t, const char *fmt, ...) VW_PRINTF(2, 3);
 /* Adds a JSON string with its quotes; bytes are taken as UTF-8, controls are escaped. */
 bool vwi_text_add_json(struct vwi_text *t, const char *p, size_t len);
 bool vwi_text_add_field(struct vwi_text *t, struct vwi_span name, struct vwi_span value); /* a line of an HTTP head */
-/* Adds foreign text for people's eyes: at most max bytes of it, controls, which could forge or colour lines, as spaces. */
+/* Foreign text for people's eyes: controls, which could forge or colour lines, become spaces. */
+void vwi_text_blank_controls(char *p, size_t len);
+/* The same, added: at most max bytes of it. */
 bool vwi_text_add_shown(struct vwi_text *t, const char *p, size_t len, size_t max);
 void vwi_text_clear(struct vwi_text *t); /* keeps the memory */
 void vwi_text_fini(struct vwi_text *t);
@@ -51,5 +53,8 @@ bool vwi_span_is_nocase(struct vwi_span s, const char *text); /* ASCII case fold
 bool vwi_span_same_nocase(struct vwi_span a, struct vwi_span b);
 /* The next piece of a list, white space at both ends taken off; *rest goes on behind its separator. False at the end of the list. */
 bool vwi_span_next(struct vwi_span *rest, char separator, struct vwi_span *ret);
+/* "/path?query" in two; the query without its '?', "" where there is none. */
+struct vwi_span vwi_span_path(struct vwi_span target);
+struct vwi_span vwi_span_query(struct vwi_span target);
 
 #endif

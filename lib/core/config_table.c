@@ -191,8 +191,8 @@ static const struct vwi_config_key keys[] = {
     RULE("publicKeyFile", STRING, NULL, NULL, CONFIG(auth.public_key_file),
          "PEM file of the key that requests are signed with; by default it is fetched from REPORT_ADDR.", 0, NULL),
     RULE("bearerKeysFile", STRING, NULL, NULL, CONFIG(auth.bearer_keys_file),
-         "Keys for handlers with auth \"bearer\", one a line, with blanks and priority=N behind a key that has one; blank lines and those that begin with # are skipped. Those of "
-         "VASTWORKER_BEARER_KEYS count too. Read again when it changes.", 0, vwi_config_nonempty_problem),
+         "Keys for handlers with auth \"bearer\", one a line, with blanks and priority=N behind a key that has one; blank lines and "
+         "those that begin with # are skipped. Those of VASTWORKER_BEARER_KEYS count too. Read again when it changes.", 0, vwi_config_nonempty_problem),
     ROW("jsonMaxDepth", INTEGER, "levels", "512", RANGE(1, 10000), NULL, CONFIG(auth.json_max_depth),
         "Deepest nesting of a request's JSON."),
     PART("tls", OBJECT, "Serving HTTPS: docs/tls.md."),

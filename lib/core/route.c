@@ -136,13 +136,6 @@ void vwi_routes_destroy(struct vwi_routes *routes)
     vwi_free(routes);
 }
 
-static struct vwi_span path_of(struct vwi_span target)
-{
-    const char *question = target.len ? memchr(target.p, '?', target.len) : NULL;
-
-    return (struct vwi_span){ target.p, question ? (size_t)(question - target.p) : target.len };
-}
-
 /* The exact route of path, else the longest prefix; NULL: none. */
 static const struct slot *find_slot(const struct vwi_routes *routes, struct vwi_span path, bool *ret_prefix)
 {
@@ -184,8 +177,7 @@ static int escaped(const char *p, const char *end)
     return value;
 }
 
-/* What could lead out of a prefix at the model server, in any spelling. */
-static bool climbs(struct vwi_span path)
+bool vwi_path_climbs(struct vwi_span path)
 {
     const char *at, *end = path.p + path.len;
     size_t segment = 0; /* bytes of it so far */
@@ -246,7 +238,7 @@ static void list_methods(const struct slot *slot, struct vwi_text *allow)
 enum vwi_route_verdict vwi_routes_find(const struct vwi_routes *routes, struct vwi_span method, struct vwi_span target,
                                        size_t *ret_handler, struct vwi_text *allow)
 {
-    struct vwi_span path = path_of(target);
+    struct vwi_span path = vwi_span_path(target);
     const struct choice *choice;
     const struct slot *slot;
     bool prefix;
@@ -254,7 +246,7 @@ enum vwi_route_verdict vwi_routes_find(const struct vwi_routes *routes, struct v
     slot = find_slot(routes, path, &prefix);
     if (!slot)
         return VWI_ROUTE_NONE;
-    if (prefix && climbs(path))
+    if (prefix && vwi_path_climbs(path))
         return VWI_ROUTE_BAD;
     choice = choose(slot, method);
     if (!choice) {
@@ -309,14 +301,14 @@ bool vwi_route_target(const struct vwi_handler_conf *handler, struct vwi_span ta
 {
     const char *model = handler->target_path ? handler->target_path : handler->route;
     size_t model_len = strlen(model), route_len = strlen(handler->route);
-    struct vwi_span path = path_of(target);
+    struct vwi_span path = vwi_span_path(target), query = vwi_span_query(target);
     bool keeps = model_len && model[model_len - 1] == '*';
 
     vwi_text_add(out, model, model_len - keeps);
     if (keeps && path.len >= route_len - 1)
         vwi_text_add(out, path.p + route_len - 1, path.len - (route_len - 1));
-    if (keep_query && path.len + 1 < target.len)
-        add_query(out, (struct vwi_span){ target.p + path.len + 1, target.len - path.len - 1 });
+    if (keep_query && query.len)
+        add_query(out, query);
     return !out->failed;
 }
 
@@ -332,7 +324,7 @@ const char *vwi_route_problem(const char *route)
         good = route[i] > ' ' && route[i] <= '~' && !strchr("\"#<>?*\\^`{|}", route[i]);
     if (!good)
         return "a path (\"/v1/x\"), or a prefix that ends in \"/*\"";
-    return path.len > MAX_ROUTE_BYTES || climbs(path)
+    return path.len > MAX_ROUTE_BYTES || vwi_path_climbs(path)
                ? "a path of at most 2048 bytes without dot segments and escaped slashes or dots"
                : NULL;
 }

@@ -39,6 +39,9 @@ enum vwi_route_verdict vwi_routes_find(const struct vwi_routes *routes, struct v
  */
 bool vwi_route_target(const struct vwi_handler_conf *handler, struct vwi_span target, bool keep_query, struct vwi_text *out);
 
+/* What could lead out of a prefix at the model server, in any spelling: dot segments, escaped dots and slashes, backslashes. */
+bool vwi_path_climbs(struct vwi_span path);
+
 /* NULL when route is well-formed ("/x", "/x/" or "/x/" followed by one final "*"), else a phrase that says what it must be. */
 const char *vwi_route_problem(const char *route);
 

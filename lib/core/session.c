@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/vwi.h"
+#include "core/route.h"
 
 #define BUCKETS 256
 
@@ -189,10 +190,7 @@ static size_t bucket_of(struct vwi_span id)
     return hash % BUCKETS;
 }
 
-static struct vwi_session *session_of(const struct vwi_list *node)
-{
-    return (struct vwi_session *)(uintptr_t)((const char *)node - offsetof(struct vwi_session, node));
-}
+static struct vwi_session *session_of(struct vwi_list *node) { return VWI_CONTAINER(node, struct vwi_session, node); }
 
 static int64_t capped(const struct vwi_sessions_table *table, int64_t expires_ms, int64_t now_ms)
 {
@@ -227,7 +225,8 @@ struct vwi_session *vwi_session_open(struct vwi_sessions_table *table, const cha
 
 struct vwi_session *vwi_session_find(const struct vwi_sessions_table *table, struct vwi_span id)
 {
-    const struct vwi_list *bucket = &table->buckets[bucket_of(id)], *node;
+    const struct vwi_list *bucket = &table->buckets[bucket_of(id)];
+    struct vwi_list *node;
 
     for (node = bucket->next; id.len == VWI_SESSION_ID && node != bucket; node = node->next)
         if (memcmp(session_of(node)->id, id.p, VWI_SESSION_ID) == 0)
@@ -257,7 +256,7 @@ void vwi_session_remove(struct vwi_sessions_table *table, struct vwi_session *se
 struct vwi_session *vwi_sessions_next(const struct vwi_sessions_table *table, const struct vwi_session *session)
 {
     size_t at = session ? bucket_of((struct vwi_span){ session->id, VWI_SESSION_ID }) : 0;
-    const struct vwi_list *node = session ? session->node.next : table->buckets[0].next;
+    struct vwi_list *node = session ? session->node.next : table->buckets[0].next;
 
     while (node == &table->buckets[at]) {
         if (++at == BUCKETS)
@@ -305,32 +304,15 @@ json_t *vwi_session_farewell(const struct vwi_session *session)
     return NULL;
 }
 
-/* Percent-encoded dots and slashes are what some servers take for real ones. */
-static bool has_dot_segment(const char *route, size_t len)
-{
-    size_t i = 0, end;
-
-    while (i < len) {
-        i++; /* the slash */
-        for (end = i; end < len && route[end] != '/'; end++)
-            if (route[end] == '%')
-                return true;
-        if ((end - i == 1 && route[i] == '.') || (end - i == 2 && route[i] == '.' && route[i + 1] == '.'))
-            return true;
-        i = end;
-    }
-    return false;
-}
-
 bool vwi_session_route_is_good(const char *route, size_t len)
 {
-    const char *query = memchr(route, '?', len);
-    size_t path = query ? (size_t)(query - route) : len, i;
+    struct vwi_span path = vwi_span_path((struct vwi_span){ route, len });
+    size_t i;
 
     if (!len || len > 2048 || route[0] != '/' || (len > 1 && route[1] == '/'))
         return false;
     for (i = 0; i < len; i++)
         if ((unsigned char)route[i] <= ' ' || (unsigned char)route[i] >= 0x7f || strchr("\\\"<>#{}|^`", route[i]))
             return false;
-    return !has_dot_segment(route, path);
+    return !memchr(path.p, '%', path.len) && !vwi_path_climbs(path);
 }

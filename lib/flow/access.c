@@ -147,17 +147,13 @@ void vwi_access_built_in(const struct vwi_log *log, const struct vwi_exchange *e
 {
     vw_log_level_t level = vwi_span_is(vwi_exchange_method(ex), "POST") ? VW_LOG_INFO : VW_LOG_DEBUG;
     struct vwi_exchange_figures figures = vwi_exchange_figures(ex);
-    struct vwi_span path = vwi_exchange_target(ex);
-    const char *mark = memchr(path.p, '?', path.len);
     struct pen pen;
 
     if (!figures.status || !open_line(log, level, &pen))
         return;
-    if (mark)
-        path.len = (size_t)(mark - path.p);
     add_span(&pen, "id", vwi_exchange_id(ex));
     add_span(&pen, "method", vwi_exchange_method(ex));
-    add_span(&pen, "route", path);
+    add_span(&pen, "route", vwi_span_path(vwi_exchange_target(ex)));
     add_answer(&pen, &figures, "built_in", "");
     add_traffic(&pen, &figures, vwi_exchange_peer(ex));
     vwi_log_close(log, level);

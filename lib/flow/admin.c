@@ -235,11 +235,8 @@ static void serve_metrics(struct vwi_admin *admin, struct vwi_exchange *ex)
 
 bool vwi_admin_serve(struct vwi_admin *admin, struct vwi_exchange *ex)
 {
-    struct vwi_span method = vwi_exchange_method(ex), path = vwi_exchange_target(ex);
-    const char *mark = memchr(path.p, '?', path.len);
+    struct vwi_span method = vwi_exchange_method(ex), path = vwi_span_path(vwi_exchange_target(ex));
 
-    if (mark)
-        path.len = (size_t)(mark - path.p);
     if (vwi_span_is(method, "POST") && vwi_master_serve(admin->desk->master, path, ex))
         return true;
     if (!vwi_span_is(method, "GET") && !vwi_span_is(method, "HEAD"))

@@ -1,4 +1,7 @@
-/* The built-in paths. Those of GET, /health, /health/live and /metrics, are public by decision: they hold no secret, no payload and no model output. */
+/*
+ * The built-in paths. Those of GET, /health, /health/live and /metrics, are public by decision: they hold no secret, no payload and no
+ * model output.
+ */
 #ifndef VWI_FLOW_ADMIN_H
 #define VWI_FLOW_ADMIN_H
 

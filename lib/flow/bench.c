@@ -174,8 +174,6 @@ static void on_head(void *arg, const struct vwi_answer *answer)
     s->status = answer->status;
 }
 
-static void on_body(void *arg, const char *data, size_t len) { (void)arg, (void)data, (void)len; }
-
 static void on_end(void *arg, enum vwi_upstream_result result, const char *text)
 {
     struct slot *s = arg;
@@ -222,7 +220,7 @@ static bool prepare(struct slot *s, struct vwi_span *ret_body)
 
 static bool send(struct slot *s)
 {
-    static const struct vwi_lease_events lease_events = { .on_head = on_head, .on_body = on_body, .on_end = on_end };
+    static const struct vwi_lease_events lease_events = { .on_head = on_head, .on_end = on_end };
     struct vwi_bench *b = s->bench;
     struct vwi_upstream_request request = { .method = { "POST", 4 }, .has_body = true, .timeouts = &b->setup.handler->timeouts };
 

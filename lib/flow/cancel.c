@@ -38,9 +38,6 @@ static void warn(struct vwi_cancels *cancels, struct vwi_handler *handler, const
                  handler->conf->route, handler->conf->cancel.path, text);
 }
 
-static void on_head(void *arg, const struct vwi_answer *answer) { (void)arg, (void)answer; }
-static void on_body(void *arg, const char *data, size_t len) { (void)arg, (void)data, (void)len; }
-
 static void on_end(void *arg, enum vwi_upstream_result result, const char *text)
 {
     struct call *call = arg;
@@ -62,7 +59,7 @@ static void on_end(void *arg, enum vwi_upstream_result result, const char *text)
 
 static struct vwi_lease *send_call(struct call *call, struct vwi_span id)
 {
-    static const struct vwi_lease_events events = { .on_head = on_head, .on_body = on_body, .on_end = on_end };
+    static const struct vwi_lease_events events = { .on_end = on_end };
     const struct vwi_cancel_conf *conf = &call->handler->conf->cancel;
     struct vwi_timeouts_conf limits = { .connect_s = conf->grace_s, .total_s = conf->grace_s };
     struct vwi_upstream_request request = { .method = { conf->method, strlen(conf->method) },

@@ -52,7 +52,7 @@ static void name(const struct vwi_request *rq, size_t nth)
 {
     static const char *const doing[] = {
         [VWI_REQUEST_WAITING] = "queued", [VWI_REQUEST_RUNNING] = "at the model",
-        [VWI_REQUEST_ANSWERING] = "being answered", [VWI_REQUEST_SETTLED] = "settled",
+        [VWI_REQUEST_ANSWERING] = "being answered",
     };
 
     if (nth < NAMED_MAX)
@@ -118,13 +118,12 @@ size_t vwi_desk_cut_overdue(struct vwi_desk *desk, double since_s)
 
 double vwi_desk_next_cut(const struct vwi_desk *desk, double since_s)
 {
-    const struct vwi_list *node;
+    struct vwi_list *node;
     double next_s = INFINITY;
     bool reading = false;
 
     for (node = desk->own.requests.next; node != &desk->own.requests; node = node->next) {
-        const struct vwi_request *rq = (const void *)((const char *)node - offsetof(struct vwi_request, node));
-        double time_s = time_of(desk, rq);
+        double time_s = time_of(desk, of(node));
 
         if (time_s > since_s)
             next_s = fmin(next_s, time_s);

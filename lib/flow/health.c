@@ -66,8 +66,6 @@ static void on_head(void *arg, const struct vwi_answer *answer)
         keep_engine(h, answer);
 }
 
-static void on_body(void *arg, const char *data, size_t len) { (void)arg, (void)data, (void)len; }
-
 static void on_end(void *arg, enum vwi_upstream_result result, const char *text)
 {
     struct vwi_health *h = arg;
@@ -100,7 +98,7 @@ static void on_connected(void *arg, const char *text)
 
 static void begin(void *arg)
 {
-    static const struct vwi_lease_events lease_events = { .on_head = on_head, .on_body = on_body, .on_end = on_end };
+    static const struct vwi_lease_events lease_events = { .on_head = on_head, .on_end = on_end };
     struct vwi_health *h = arg;
     struct vwi_upstream_request request = { .method = { "GET", 3 }, .headers = "Accept: */*\r\n" };
 

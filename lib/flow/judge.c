@@ -48,13 +48,6 @@ static bool envelope_verdict(struct vwi_request *rq, enum vwi_envelope_verdict v
     return ok;
 }
 
-static struct vwi_span query_of(struct vwi_span target)
-{
-    const char *mark = memchr(target.p, '?', target.len);
-
-    return mark ? (struct vwi_span){ mark + 1, (size_t)(target.p + target.len - mark - 1) } : (struct vwi_span){ "", 0 };
-}
-
 static void take_plain_session(struct vwi_request *rq)
 {
     struct vwi_span id = vwi_exchange_header(rq->ex, "x-vast-session");
@@ -126,7 +119,7 @@ bool vwi_judge_head(struct vwi_request *rq)
     header = vwi_exchange_header(rq->ex, "x-vast-auth");
     if (header.p)
         return read_auth_header(rq, header, &rules);
-    query = query_of(vwi_exchange_target(rq->ex));
+    query = vwi_span_query(vwi_exchange_target(rq->ex));
     if (query.len) {
         enum vwi_envelope_verdict verdict = vwi_auth_data_from_query(query, &rules, &rq->envelope, &answer);
 

@@ -361,7 +361,7 @@ void vwi_report_hurry(struct vwi_report *report)
 
 void vwi_report_settled(struct vwi_report *report)
 {
-    if (report->hurry)
+    if (report && report->hurry)
         send_deletions(report);
 }
 

@@ -42,7 +42,7 @@ void vwi_report_now(struct vwi_report *report);    /* news that cannot wait for 
 /* The worker stops: from now on each finished request's deletion goes out at once, pauses are short, and a second from now a
  * report goes out whatever has happened. */
 void vwi_report_hurry(struct vwi_report *report);
-void vwi_report_settled(struct vwi_report *report); /* a request was settled */
+void vwi_report_settled(struct vwi_report *report); /* a request was settled; NULL is fine */
 /* Send what is left, then call fn once: when all was accepted, or after timeout_ms. */
 void vwi_report_flush(struct vwi_report *report, int64_t timeout_ms, vwi_loop_fn fn, void *arg);
 /* Where the worker ends with requests whose end was not acknowledged: names the first of them in the log. NULL: nobody to tell. */

@@ -34,8 +34,7 @@ static void expire(struct vwi_desk *desk);
 static bool reject(struct vwi_request *rq, enum vwi_reason reason, double retry_after_s)
 {
     vwi_ledger_reject(rq->desk->ledger, &rq->work, reason, vwi_wall_s());
-    if (rq->desk->report)
-        vwi_report_settled(rq->desk->report);
+    vwi_report_settled(rq->desk->report);
     rq->reason = reason;
     rq->rejected = true;
     if (reason == VWI_REASON_DRAINING)
@@ -150,8 +149,7 @@ static void settle(struct vwi_request *rq, enum vwi_outcome outcome)
     leave_model(rq);
     vwi_ledger_settle(desk->ledger, &rq->entry, outcome, vwi_mono_us());
     rq->outcome = outcome;
-    if (desk->report)
-        vwi_report_settled(desk->report);
+    vwi_report_settled(desk->report);
     vwi_sessions_leave(desk->sessions, rq);
     vwi_list_del(&rq->turn);
     if (!tell_model(rq))

@@ -208,8 +208,6 @@ static void on_head(void *arg, const struct vwi_answer *model)
     farewell->status = model->status;
 }
 
-static void on_body(void *arg, const char *data, size_t len) { (void)arg, (void)data, (void)len; }
-
 /* Best effort, as the platform has it: a failure is said and that is all. The route is the client's, and not shown. */
 static void on_told(void *arg, enum vwi_upstream_result result, const char *text)
 {
@@ -227,7 +225,7 @@ static void on_told(void *arg, enum vwi_upstream_result result, const char *text
 
 static bool begin(struct farewell *farewell)
 {
-    static const struct vwi_lease_events events = { .on_head = on_head, .on_body = on_body, .on_end = on_told };
+    static const struct vwi_lease_events events = { .on_head = on_head, .on_end = on_told };
     struct vwi_sessions *sessions = farewell->sessions;
     const char *route = farewell->session->on_close_route;
     struct vwi_upstream_request request = { .method = { "POST", 4 }, .target = { route, strlen(route) }, .has_body = true,
@@ -274,8 +272,7 @@ static void close_session(struct vwi_sessions *sessions, struct vwi_session *ses
     vwi_log_debug(sessions->desk->log, "session: %s after %.3f s", cause, (double)(vwi_mono_ms() - session->created_ms) / 1000);
     vwi_session_remove(sessions->table, session);
     vwi_ledger_settle(sessions->desk->ledger, &session->entry, VWI_OUTCOME_SERVED, vwi_mono_us());
-    if (sessions->desk->report)
-        vwi_report_settled(sessions->desk->report);
+    vwi_report_settled(sessions->desk->report);
     vwi_requests_end_with_session(sessions->desk, &session->requests);
     if (!farewell) {
         if (call)
@@ -460,8 +457,7 @@ static bool admit(struct call *call, const struct vwi_work *work)
     if (reason == VWI_REASON_SESSION_LIMIT)
         wait_s = (double)(vwi_sessions_look_ms(sessions->table) - vwi_mono_ms()) / 1000;
     vwi_ledger_reject(sessions->desk->ledger, work, reason, vwi_wall_s());
-    if (sessions->desk->report)
-        vwi_report_settled(sessions->desk->report);
+    vwi_report_settled(sessions->desk->report);
     if (reason == VWI_REASON_DRAINING)
         vwi_exchange_close_after(call->ex);
     vwi_respond_refuse(call->ex, reason, NULL, wait_s);
@@ -692,12 +688,9 @@ static void begin_call(struct vwi_sessions *sessions, struct vwi_exchange *ex, e
 static bool find_kind(const struct vwi_exchange *ex, enum call_kind *ret)
 {
     static const char *const paths[CALL_KINDS] = { "/session/create", "/session/get", "/session/health", "/session/end" };
-    struct vwi_span path = vwi_exchange_target(ex);
-    const char *mark = memchr(path.p, '?', path.len);
+    struct vwi_span path = vwi_span_path(vwi_exchange_target(ex));
     unsigned i;
 
-    if (mark)
-        path.len = (size_t)(mark - path.p);
     for (i = 0; i < CALL_KINDS && vwi_span_is(vwi_exchange_method(ex), "POST"); i++)
         if (vwi_span_is(path, paths[i])) {
             *ret = (enum call_kind)i;

@@ -55,16 +55,14 @@ struct vwi_supervise {
 
 /* ---- what it says ---- */
 
-/* Controls would let it forge or colour other lines of our log. */
 static void keep_last(struct vwi_supervise *s, const char *line, size_t len)
 {
     char *to = s->last[s->last_count++ % LAST_LINES];
-    size_t i;
 
     len = len < LAST_BYTES ? len : LAST_BYTES;
-    for (i = 0; i < len; i++)
-        to[i] = (unsigned char)line[i] < 0x20 || line[i] == 0x7f ? ' ' : line[i];
+    memcpy(to, line, len);
     to[len] = '\0';
+    vwi_text_blank_controls(to, len);
 }
 
 static void pass_on(struct vwi_log_buffer *buffer, const char *line, size_t len)

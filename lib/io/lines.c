@@ -26,13 +26,23 @@ void vwi_lines_fini(struct vwi_lines *l)
     l->buf = NULL;
 }
 
+/* The NULs at the start of a line, which are a hole behind a truncation; it must not count as a long line. */
+static size_t hole(const char *line, size_t len)
+{
+    size_t n = 0;
+
+    while (n < len && line[n] == '\0')
+        n++;
+    return n;
+}
+
 /* One line without its newline; cut when it is too long after its CR is gone. */
 static void give(struct vwi_lines *l, const char *line, size_t len)
 {
-    while (len > 0 && *line == '\0') {
-        line++;
-        len--;
-    }
+    size_t skip = hole(line, len);
+
+    line += skip;
+    len -= skip;
     if (len > 0 && line[len - 1] == '\r')
         len--;
     if (len > VWI_LINE_MAX) {
@@ -50,13 +60,10 @@ static void give(struct vwi_lines *l, const char *line, size_t len)
 /* What has no end yet; moved to the front, or cut when there is no room for more. */
 static void hold(struct vwi_lines *l, const char *rest, size_t len)
 {
-    while (len > 0 && *rest == '\0') { /* the hole behind a truncation must not count as a long line */
-        rest++;
-        len--;
-    }
-    if (l->skipping)
-        len = 0;
-    memmove(l->buf, rest, len);
+    size_t skip = hole(rest, len);
+
+    len = l->skipping ? 0 : len - skip;
+    memmove(l->buf, rest + skip, len);
     l->held = len;
     if (len == BUF_BYTES) {
         l->skipping = true;

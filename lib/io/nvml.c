@@ -7,12 +7,12 @@
 
 #include <errno.h>
 #include <pthread.h>
-#include <signal.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "io/nvml_driver.h"
+#include "io/thread.h"
 
 #define NEWS_MS 1000 /* between two looks for Xids */
 #define NO_MEMORY_MS 50
@@ -145,19 +145,6 @@ static void *run(void *arg)
 
 /* ---- the loop ---- */
 
-/* Signals are the host program's: this thread takes none. */
-static bool start_thread(struct vwi_nvml *n)
-{
-    sigset_t all, before;
-    int rc;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&n->thread, NULL, run, n);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return rc == 0;
-}
-
 static void init_waiting(struct vwi_nvml *n)
 {
     pthread_condattr_t attr;
@@ -182,7 +169,7 @@ struct vwi_nvml *vwi_nvml_start(struct vwi_loop *loop, const char *library, int6
     init_waiting(n);
     atomic_init(&n->refs, 2); /* the thread's and the owner's */
     n->driver = vwi_nvml_driver_create(library, &n->beat);
-    if (n->driver && start_thread(n))
+    if (n->driver && vwi_thread_start(&n->thread, run, n))
         return n;
     atomic_store(&n->refs, 1);
     unref(n);

@@ -225,6 +225,7 @@ static void on_trailers(void *arg, const struct vwi_answer *trailers)
 static void on_lull(void *arg) { release_head(arg); }
 
 void vwi_relay_as_event(struct vwi_relay *relay) { relay->as_event = true; }
+
 bool vwi_relay_awaits_model(const struct vwi_relay *relay)
 {
     return relay->lease && !relay->paused && (!relay->streamed || vwi_exchange_whole(relay->ex));

@@ -6,13 +6,13 @@
 
 #include <netdb.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/mem.h"
+#include "io/thread.h"
 
 struct vwi_resolve {
     struct vwi_loop *loop;
@@ -105,23 +105,14 @@ static void *run(void *arg)
     return NULL;
 }
 
-/* Signals are the host program's: this thread takes none. */
 static bool start_thread(struct vwi_resolve *r)
 {
-    sigset_t all, before;
-    pthread_attr_t attr;
     pthread_t thread;
-    int rc;
 
-    if (pthread_attr_init(&attr) != 0)
+    if (!vwi_thread_start(&thread, run, r))
         return false;
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    rc = pthread_create(&thread, &attr, run, r);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attr);
-    return rc == 0;
+    pthread_detach(thread);
+    return true;
 }
 
 struct vwi_resolve *vwi_resolve_start(struct vwi_loop *loop, const char *host, uint16_t port, vwi_resolve_fn fn, void *arg)

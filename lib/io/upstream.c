@@ -329,7 +329,8 @@ static bool on_answer_head(void *arg, const struct vwi_answer *answer)
     }
     l->tunnel = answer->status == 101;
     l->spoken = true;
-    l->events.on_head(l->arg, answer);
+    if (l->events.on_head)
+        l->events.on_head(l->arg, answer);
     return l->state == TALKING;
 }
 
@@ -338,7 +339,8 @@ static bool on_answer_body(void *arg, const char *data, size_t len)
     struct vwi_lease *l = ((struct vwi_pool_conn *)arg)->lease;
 
     l->spoken = true;
-    l->events.on_body(l->arg, data, len);
+    if (l->events.on_body)
+        l->events.on_body(l->arg, data, len);
     return l->state == TALKING;
 }
 

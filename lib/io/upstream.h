@@ -29,8 +29,8 @@ enum vwi_upstream_result {
 };
 
 struct vwi_lease_events {
-    void (*on_head)(void *arg, const struct vwi_answer *answer);     /* final head */
-    void (*on_body)(void *arg, const char *data, size_t len);        /* as it arrives */
+    void (*on_head)(void *arg, const struct vwi_answer *answer);     /* optional; final head */
+    void (*on_body)(void *arg, const char *data, size_t len);        /* optional; as it arrives */
     void (*on_end)(void *arg, enum vwi_upstream_result result, const char *text); /* text: one clause for the log */
     /* Optional: the model has said nothing more for now. Follows on_head and on_body calls that came out of one read, unless
      * on_end follows them at once: the moment to flush what was held back to go out in one piece. */
