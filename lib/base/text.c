@@ -57,18 +57,30 @@ bool vwi_text_addf(struct vwi_text *t, const char *fmt, ...)
     return false;
 }
 
-bool vwi_text_add_integer(struct vwi_text *t, long long v)
+/* base is a constant where this is called, so that there is no division in it. */
+static inline size_t write_digits(char *to, unsigned long long v, unsigned base)
 {
-    unsigned long long rest = v < 0 ? 0ULL - (unsigned long long)v : (unsigned long long)v;
-    char digits[24], *at = digits + sizeof digits;
+    char digits[VWI_DIGITS], *at = digits + sizeof digits;
+    size_t len;
 
     do {
-        *--at = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest);
-    if (v < 0)
-        *--at = '-';
-    return vwi_text_add(t, at, (size_t)(digits + sizeof digits - at));
+        *--at = "0123456789abcdef"[v % base];
+        v /= base;
+    } while (v);
+    len = (size_t)(digits + sizeof digits - at);
+    memcpy(to, at, len);
+    return len;
+}
+
+size_t vwi_digits(char to[VWI_DIGITS], unsigned long long v) { return write_digits(to, v, 10); }
+size_t vwi_hex_digits(char to[VWI_DIGITS], unsigned long long v) { return write_digits(to, v, 16); }
+
+bool vwi_text_add_integer(struct vwi_text *t, long long v)
+{
+    char text[1 + VWI_DIGITS] = "-";
+    size_t sign = v < 0;
+
+    return vwi_text_add(t, text, sign + vwi_digits(text + sign, sign ? 0ULL - (unsigned long long)v : (unsigned long long)v));
 }
 
 bool vwi_text_add_json(struct vwi_text *t, const char *p, size_t len)

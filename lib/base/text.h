@@ -37,6 +37,10 @@ static inline bool vwi_text_add(struct vwi_text *t, const char *p, size_t len)
 
 static inline bool vwi_text_adds(struct vwi_text *t, const char *s) { return vwi_text_add(t, s, strlen(s)); }
 bool vwi_text_add_integer(struct vwi_text *t, long long v); /* what %lld writes, at a tenth of the price */
+/* What %llu and %llx write, without a NUL; returns how many. */
+#define VWI_DIGITS 20
+size_t vwi_digits(char to[VWI_DIGITS], unsigned long long v);
+size_t vwi_hex_digits(char to[VWI_DIGITS], unsigned long long v);
 bool vwi_text_addf(struct vwi_text *t, const char *fmt, ...) VW_PRINTF(2, 3);
 /* Adds a JSON string with its quotes; bytes are taken as UTF-8, controls are escaped. */
 bool vwi_text_add_json(struct vwi_text *t, const char *p, size_t len);

@@ -26,7 +26,7 @@
 #include "io/plugin.h"
 #include "io/relay.h"
 
-static void run(struct vwi_request *rq);
+static void run(struct vwi_request *rq, int64_t now_us);
 static void give_turns(struct vwi_desk *desk);
 static void expire(struct vwi_desk *desk);
 
@@ -166,7 +166,7 @@ static void give_turns(struct vwi_desk *desk)
         struct vwi_request *rq = VWI_CONTAINER(desk->own.turns.next, struct vwi_request, turn);
 
         vwi_list_del(&rq->turn);
-        run(rq);
+        run(rq, vwi_mono_us());
     }
     desk->own.giving = false;
 }
@@ -339,13 +339,13 @@ static void on_model_end(void *arg, const struct vwi_relay_end *end)
 static const struct vwi_relay_events model_events = { on_model_head, on_model_end };
 
 /* Its turn: holds a slot (or needs none). */
-static void run(struct vwi_request *rq)
+static void run(struct vwi_request *rq, int64_t now_us)
 {
     struct vwi_desk *desk = rq->desk;
     struct vwi_upstream_request request;
 
     vwi_request_go(rq, VWI_REQUEST_RUNNING);
-    rq->ran_us = vwi_mono_us();
+    rq->ran_us = now_us;
     vwi_ledger_run(desk->ledger, &rq->entry, rq->ran_us);
     if (vwi_forward_build(&desk->own.forward, rq->ex, rq->handler->conf, rq->enveloped, rq->body, &request)) {
         request.streamed = rq->streamed;
@@ -360,10 +360,10 @@ static void run(struct vwi_request *rq)
     settle(rq, VWI_OUTCOME_ERRORED);
 }
 
-static void start(struct vwi_request *rq)
+static void start(struct vwi_request *rq, int64_t now_us)
 {
     rq->entered = true;
-    vwi_ledger_start(rq->desk->ledger, &rq->entry, &rq->work, vwi_wall_s(), vwi_mono_us());
+    vwi_ledger_start(rq->desk->ledger, &rq->entry, &rq->work, vwi_wall_s(), now_us);
     if (rq->envelope.has_session)
         vwi_sessions_enter(rq->desk->sessions, rq->envelope.session_id, rq);
     if (rq->handler->conf->heartbeat.enabled)
@@ -375,21 +375,21 @@ static void take_turn(struct vwi_request *rq)
 {
     struct vwi_desk *desk = rq->desk;
     const struct vwi_handler_conf *conf = rq->handler->conf;
-    int64_t now_ms = vwi_mono_ms();
+    int64_t now_us = vwi_mono_us(), now_ms = now_us / 1000;
     struct vwi_wish wish = { conf->lane, rq->priority, vwi_wait_deadline(vwi_wait_limit(rq), now_ms) };
 
     if (conf->control) {
-        start(rq);
-        run(rq);
+        start(rq, now_us);
+        run(rq, now_us);
         return;
     }
     switch (vwi_queue_enter(desk->queue, &rq->ticket, &wish, now_ms)) {
     case VWI_TURN_RUN:
-        start(rq);
-        run(rq);
+        start(rq, now_us);
+        run(rq, now_us);
         return;
     case VWI_TURN_WAIT:
-        start(rq);
+        start(rq, now_us);
         vwi_request_go(rq, VWI_REQUEST_WAITING);
         if (wish.deadline_ms >= 0 && vwi_queue_next_deadline(desk->queue) == wish.deadline_ms)
             watch_deadline(desk);
@@ -407,7 +407,7 @@ static void expire(struct vwi_desk *desk)
 {
     struct vwi_ticket *ticket;
 
-    while ((ticket = vwi_queue_expired(desk->queue, vwi_mono_ms()))) {
+    while (vwi_queue_next_deadline(desk->queue) >= 0 && (ticket = vwi_queue_expired(desk->queue, vwi_mono_ms()))) {
         struct vwi_request *rq = VWI_CONTAINER(ticket, struct vwi_request, ticket);
 
         vwi_ledger_blame(desk->ledger, vwi_request_route(rq), VWI_REASON_QUEUE_TIMEOUT);

@@ -46,7 +46,7 @@ void vwi_client_go(struct vwi_client *c, enum vwi_client_state to)
     vwi_list_add(&front->states[to], &c->node);
     c->state = to;
     if (front->timeout_ms[to])
-        c->since_ms = vwi_mono_ms();
+        c->since_ms = vwi_loop_ms(front->loop);
 }
 
 static void on_later(void *arg)
@@ -541,7 +541,7 @@ bool vwi_client_open(struct vwi_front *front, int fd, const char *peer)
         goto fail;
     front->stats.connections++;
     c->state = VWI_CLIENT_HEAD;
-    c->since_ms = vwi_mono_ms();
+    c->since_ms = vwi_loop_ms(front->loop);
     vwi_list_add(&front->states[VWI_CLIENT_HEAD], &c->node);
     if (front->max_connections && front->stats.connections > front->max_connections) {
         vwi_client_refuse(c, 503, "too_many_connections", "the worker has no room for another connection");

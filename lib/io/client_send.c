@@ -178,18 +178,6 @@ static const char *date_line(struct vwi_front *front)
     return front->date;
 }
 
-static void add_number(struct vwi_text *t, uint64_t n)
-{
-    char digits[20];
-    size_t at = sizeof digits;
-
-    do {
-        digits[--at] = (char)('0' + n % 10);
-        n /= 10;
-    } while (n);
-    vwi_text_add(t, digits + at, sizeof digits - at);
-}
-
 struct vwi_span vwi_client_build_head(struct vwi_client *c, int status, const char *headers, int64_t length, bool keep_alive)
 {
     struct vwi_text *t = &c->front->head;
@@ -197,7 +185,7 @@ struct vwi_span vwi_client_build_head(struct vwi_client *c, int status, const ch
     c->figures.status = status;
     vwi_text_clear(t);
     vwi_text_add(t, "HTTP/1.1 ", 9);
-    add_number(t, (uint64_t)status);
+    vwi_text_add_integer(t, status);
     vwi_text_add(t, " ", 1);
     vwi_text_adds(t, vwi_client_phrase(status));
     vwi_text_add(t, "\r\n", 2);
@@ -212,7 +200,7 @@ struct vwi_span vwi_client_build_head(struct vwi_client *c, int status, const ch
         vwi_text_adds(t, headers);
     if (length >= 0) {
         vwi_text_adds(t, "Content-Length: ");
-        add_number(t, (uint64_t)length);
+        vwi_text_add_integer(t, length);
         vwi_text_add(t, "\r\n", 2);
     } else if (length == VWI_LENGTH_CHUNKED) {
         vwi_text_adds(t, "Transfer-Encoding: chunked\r\n");

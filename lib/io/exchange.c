@@ -172,7 +172,7 @@ void vwi_exchange_write(struct vwi_exchange *ex, const char *data, size_t len)
 {
     struct vwi_client *c = of(ex);
     struct iovec parts[3];
-    char size[20];
+    char size[VWI_DIGITS + 2];
 
     if (ex->phase != VWI_EXCHANGE_BEGUN || ex->mute)
         return;
@@ -184,9 +184,10 @@ void vwi_exchange_write(struct vwi_exchange *ex, const char *data, size_t len)
     if (!len)
         return;
     if (ex->chunked) {
-        int n = snprintf(size, sizeof size, "%zx\r\n", len);
+        size_t n = vwi_hex_digits(size, len);
 
-        parts[0] = part(size, (size_t)n);
+        memcpy(size + n, "\r\n", 2);
+        parts[0] = part(size, n + 2);
         parts[1] = part(data, len);
         parts[2] = part("\r\n", 2);
         vwi_client_send(c, parts, 3);

@@ -139,7 +139,7 @@ static void expire_old(struct vwi_front *front, enum vwi_client_state state, int
 static void on_tick(void *arg)
 {
     struct vwi_front *front = arg;
-    int64_t now_ms = vwi_mono_ms();
+    int64_t now_ms = vwi_loop_ms(front->loop);
     int state;
 
     front->ticking = false;

@@ -1,7 +1,6 @@
 /* No Connection header, but for an upgrade: keep-alive is what HTTP/1.1 means without one. */
 #include "io/http1_ask.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/vwi.h"
@@ -44,6 +43,12 @@ static char *put(char *to, const char *p, size_t len)
     return to + len;
 }
 
+static char *put_length(char *to, unsigned long long length)
+{
+    to = put(to, "Content-Length: ", 16);
+    return put(to + vwi_digits(to, length), "\r\n", 2);
+}
+
 size_t vwi_http1_ask_write(const char *authority, const struct vwi_upstream_request *rq, char *to)
 {
     static const char middle[] = " HTTP/1.1\r\nHost: ";
@@ -60,9 +65,9 @@ size_t vwi_http1_ask_write(const char *authority, const struct vwi_upstream_requ
     else if (rq->streamed && rq->streamed_length < 0)
         p = put(p, "Transfer-Encoding: chunked\r\n", 28);
     else if (rq->streamed)
-        p += snprintf(p, 40, "Content-Length: %lld\r\n", (long long)rq->streamed_length);
+        p = put_length(p, (unsigned long long)rq->streamed_length);
     else if (rq->has_body || rq->body.len)
-        p += snprintf(p, 40, "Content-Length: %zu\r\n", rq->body.len);
+        p = put_length(p, rq->body.len);
     p = put(p, "\r\n", 2);
     return (size_t)(p - to);
 }

@@ -34,7 +34,7 @@ struct vwi_loop {
     void *on_signal_arg;
     void (*on_turn)(void *arg, double cpu_s, double wall_s);
     void *on_turn_arg;
-    int64_t awake_us; /* since when this turn works; 0: it waits */
+    int64_t awake_us; /* since when this turn works; 0: it waits, or nobody asked yet */
     bool stopping;
     pthread_mutex_t lock; /* guards posts */
     struct post *posts, **posts_tail;
@@ -165,29 +165,40 @@ static double thread_cpu_s(void)
     return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
 }
 
+bool vwi_loop_turn(struct vwi_loop *loop, bool wait)
+{
+    loop->awake_us = 0;
+    return event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY | (wait ? EVLOOP_ONCE : EVLOOP_NONBLOCK)) >= 0;
+}
+
 vw_err vwi_loop_run(struct vwi_loop *loop)
 {
     double before = thread_cpu_s(), after;
-    int rc = 0;
+    bool good = true;
 
-    while (rc >= 0 && !loop->stopping) {
-        rc = event_base_loop(loop->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
-        if (!loop->on_turn)
-            continue;
-        after = thread_cpu_s();
-        loop->on_turn(loop->on_turn_arg, after - before, loop->awake_us ? (double)(vwi_mono_us() - loop->awake_us) / 1e6 : 0);
-        loop->awake_us = 0;
-        before = after;
+    while (good && !loop->stopping) {
+        good = vwi_loop_turn(loop, true);
+        if (loop->on_turn) {
+            after = thread_cpu_s();
+            loop->on_turn(loop->on_turn_arg, after - before, loop->awake_us ? (double)(vwi_mono_us() - loop->awake_us) / 1e6 : 0);
+            before = after;
+        }
     }
     loop->stopping = false;
     vwi_loop_run_burials(loop);
-    return rc < 0 ? VW_E_IO : VW_OK;
+    return good ? VW_OK : VW_E_IO;
 }
 
 void vwi_loop_awake(struct vwi_loop *loop)
 {
     if (!loop->awake_us)
         loop->awake_us = vwi_mono_us();
+}
+
+int64_t vwi_loop_ms(struct vwi_loop *loop)
+{
+    vwi_loop_awake(loop);
+    return loop->awake_us / 1000;
 }
 
 void vwi_loop_stop(struct vwi_loop *loop)

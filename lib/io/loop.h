@@ -16,6 +16,7 @@ typedef void (*vwi_loop_fn)(void *arg);
 vw_err vwi_loop_create(struct vwi_loop **ret, vw_error_t *why);
 void vwi_loop_destroy(struct vwi_loop *loop); /* runs outstanding posts and burials */
 vw_err vwi_loop_run(struct vwi_loop *loop);   /* until vwi_loop_stop */
+bool vwi_loop_turn(struct vwi_loop *loop, bool wait); /* one turn, of what is due or comes; run is made of them */
 void vwi_loop_stop(struct vwi_loop *loop);    /* loop thread */
 struct event_base *vwi_loop_base(struct vwi_loop *loop);
 
@@ -29,6 +30,9 @@ void vwi_loop_on_signal(struct vwi_loop *loop, void (*fn)(void *arg, unsigned bi
 void vwi_loop_on_turn(struct vwi_loop *loop, void (*fn)(void *arg, double cpu_s, double wall_s), void *arg);
 /* First thing in a callback of an event of one's own: with the first of them a turn stops waiting. Timers do it themselves. */
 void vwi_loop_awake(struct vwi_loop *loop);
+/* Loop thread: when this turn stopped waiting, on the clock of vwi_mono_ms. For time-outs, whose start may be a turn too early: the
+ * clock is read once a turn instead of six times a request. */
+int64_t vwi_loop_ms(struct vwi_loop *loop);
 
 /* Loop thread: run fn(arg) after the callbacks of this turn, usually to free arg. Cannot fail: the node is the caller's. */
 struct vwi_burial {

@@ -98,6 +98,8 @@ static void deliver_failure(void *arg)
     free_lease(l);
 }
 
+static int64_t now_ms(const struct vwi_upstream *up) { return vwi_loop_ms(up->pool.loop); }
+
 static void drop_conn(struct vwi_lease *l)
 {
     if (l->conn)
@@ -135,7 +137,7 @@ static void succeed(struct vwi_lease *l, bool reusable)
     struct vwi_upstream *up = l->up;
 
     if (reusable && !l->unwanted && written_in_full(l)) { /* else the model may still wait for the rest of the body */
-        vwi_pool_give(l->conn, vwi_mono_ms());
+        vwi_pool_give(l->conn, now_ms(up));
         l->conn = NULL;
         tick_at_least(up, SLOW_TICK_MS);
     }
@@ -207,7 +209,7 @@ static bool write_request(struct vwi_lease *l)
     if (broken && !l->written && conn->reused)
         return false;
     if ((l->limits.idle || l->limits.first_byte) && (n > 0 || !l->written))
-        l->moved_ms = l->written_ms = vwi_mono_ms();
+        l->moved_ms = l->written_ms = now_ms(l->up);
     if (n > 0)
         advance(l, (size_t)n);
     if (broken)
@@ -228,7 +230,7 @@ static void talk(struct vwi_lease *l)
 static void dial(struct vwi_lease *l)
 {
     l->state = DIALING;
-    l->dialed_ms = vwi_mono_ms();
+    l->dialed_ms = now_ms(l->up);
     tick_at_least(l->up, TICK_MS);
     if (!vwi_pool_dial(&l->up->pool, l, &l->conn, l->limits.connect ? l->dialed_ms + l->limits.connect : 0))
         fail(l, VWI_UPSTREAM_UNREACHABLE, "out of memory");
@@ -371,7 +373,7 @@ static bool take(struct vwi_lease *l, char *data, size_t len)
 
     l->heard = true;
     if (l->limits.idle)
-        l->moved_ms = vwi_mono_ms();
+        l->moved_ms = now_ms(l->up);
     switch (vwi_http1_answer_feed(answer, data, len, &used, &reason)) {
     case VWI_ANSWER_MORE:
         return !l->paused;
@@ -438,7 +440,7 @@ void vwi_lease_resume(struct vwi_lease *l)
     l->paused = false;
     if (l->state != TALKING)
         return;
-    l->moved_ms = vwi_mono_ms();
+    l->moved_ms = now_ms(l->up);
     if (!vwi_pool_watch_read(l->conn, true))
         fail(l, VWI_UPSTREAM_RESET, "out of memory");
 }
@@ -527,7 +529,7 @@ static void check_deadlines(struct vwi_lease *l, int64_t now)
 static void on_tick(void *arg)
 {
     struct vwi_upstream *up = arg;
-    int64_t now = vwi_mono_ms();
+    int64_t now = now_ms(up);
     struct vwi_list *node;
     bool fast = false;
 
@@ -625,7 +627,7 @@ struct vwi_lease *vwi_upstream_send(struct vwi_upstream *up, const struct vwi_up
     l->finished = !rq->streamed;
     l->may_resend = (rq->retry || vwi_http1_ask_is_idempotent(rq)) && !l->streamed;
     l->limits = (struct limits){ ms(t->connect_s), ms(t->first_byte_s), ms(t->idle_s), ms(t->total_s) };
-    l->began_ms = vwi_mono_ms();
+    l->began_ms = now_ms(l->up);
     vwi_list_add(&up->leases, &l->node);
     if (vwi_http1_ask_fits(rq))
         start(l);

@@ -3,7 +3,6 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <event2/event.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <strings.h>
@@ -111,7 +110,7 @@ void site_close(struct site *site)
     vwi_loop_destroy(site->loop);
 }
 
-void site_turn(struct site *site) { ck_assert_int_eq(event_base_loop(vwi_loop_base(site->loop), EVLOOP_ONCE), 0); }
+void site_turn(struct site *site) { ck_assert(vwi_loop_turn(site->loop, true)); }
 
 void site_turn_until_kept(struct site *site, int count)
 {

@@ -44,7 +44,7 @@ END_TEST
 START_TEST(text_adds_integers_as_printf_does)
 {
     static const long long values[] = { 0, 7, -1, 10, 1795422695, LLONG_MAX, LLONG_MIN };
-    char expected[24];
+    char expected[24], digits[VWI_DIGITS + 1];
     size_t i;
 
     for (i = 0; i < VWI_ARRAY_LEN(values); i++) {
@@ -54,6 +54,12 @@ START_TEST(text_adds_integers_as_printf_does)
         ck_assert(vwi_text_add_integer(&t, values[i]));
         ck_assert_str_eq(t.p, expected);
         vwi_text_fini(&t);
+        snprintf(expected, sizeof expected, "%llu", (unsigned long long)values[i]);
+        digits[vwi_digits(digits, (unsigned long long)values[i])] = '\0';
+        ck_assert_str_eq(digits, expected);
+        snprintf(expected, sizeof expected, "%llx", (unsigned long long)values[i]);
+        digits[vwi_hex_digits(digits, (unsigned long long)values[i])] = '\0';
+        ck_assert_str_eq(digits, expected);
     }
 }
 END_TEST

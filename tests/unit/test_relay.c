@@ -46,7 +46,7 @@ struct rig {
 
 #define UNTIL(rig, cond) \
     while (!(cond)) \
-    event_base_loop(vwi_loop_base((rig)->loop), EVLOOP_ONCE)
+    vwi_loop_turn((rig)->loop, true)
 
 static void on_client_readable(evutil_socket_t fd, short what, void *arg)
 {
@@ -649,7 +649,7 @@ START_TEST(slow_client_holds_the_model_back)
     while (!rig.dones) { /* Invariant: never more than the high mark and one read */
         if (rig.ex && vwi_exchange_backlog(rig.ex) > rig.most_backlog)
             rig.most_backlog = vwi_exchange_backlog(rig.ex);
-        event_base_loop(vwi_loop_base(rig.loop), EVLOOP_ONCE);
+        vwi_loop_turn(rig.loop, true);
     }
     ck_assert_uint_le(rig.most_backlog, VWI_EXCHANGE_HIGH_BYTES + 64 * 1024);
     head = (size_t)(strstr(rig.got.p, "\r\n\r\n") + 4 - rig.got.p);

@@ -625,7 +625,7 @@ START_TEST(a_large_body_comes_back_whole_through_a_slow_reader)
             skip = (size_t)(at + 11 - back);
         }
         for (turns = 0; turns < 2 && got % 3 == 0; turns++)
-            event_base_loop(vwi_loop_base(site.loop), EVLOOP_NONBLOCK);
+            vwi_loop_turn(site.loop, false);
     }
     ck_assert_mem_eq(back + skip, data, len);
     free(data);
@@ -789,7 +789,7 @@ START_TEST(a_front_that_is_held_serves_once_it_has_a_certificate)
     site_open(&site);
     vwi_front_hold(site.front);
     fd = site_connect(&site);
-    event_base_loop(vwi_loop_base(site.loop), EVLOOP_NONBLOCK);
+    vwi_loop_turn(site.loop, false);
     ck_assert_uint_eq(vwi_front_stats(site.front).accepted, 0);
     ck_assert_int_eq(vwi_tls_create(site.loop, cert_path, key_path, &log_here, &tls, NULL), VW_OK);
     ck_assert_int_eq(vwi_front_use_tls(site.front, tls, NULL), VW_OK);

@@ -76,7 +76,7 @@ static void rig_fini(struct rig *rig)
 
 #define UNTIL(rig, cond) \
     while (!(cond)) \
-    event_base_loop(vwi_loop_base((rig)->loop), EVLOOP_ONCE)
+    vwi_loop_turn((rig)->loop, true)
 
 static void send_call(struct rig *rig, struct call *call, const char *method, const char *body, bool retry);
 
@@ -627,7 +627,7 @@ START_TEST(lookup_may_be_left_behind)
     ck_assert_int_eq(call.ends, 0);
     vwi_upstream_destroy(rig.up);
     rig.up = NULL;
-    event_base_loop(vwi_loop_base(rig.loop), EVLOOP_ONCE | EVLOOP_NONBLOCK); /* what the thread posted before it knew */
+    vwi_loop_turn(rig.loop, false); /* what the thread posted before it knew */
     rig_fini(&rig);
 }
 END_TEST
@@ -811,7 +811,7 @@ START_TEST(cancel_before_a_failure_is_told_is_silent)
     send_call(&rig, &call, "GET", NULL, false);
     vwi_lease_cancel(call.lease);
     call.quiet = true;
-    event_base_loop(vwi_loop_base(rig.loop), EVLOOP_ONCE | EVLOOP_NONBLOCK);
+    vwi_loop_turn(rig.loop, false);
     rig_fini(&rig);
 }
 END_TEST
