@@ -254,7 +254,7 @@ help:
 	@echo "make            library (shared and static), plugins and tools under build/release"
 	@echo "make check      all tests: sanitizers, fuzz corpora, house rules (installs what is missing)"
 	@echo "make demo       the main job on the embedded simulators (installs what is missing)"
-	@echo "make soak       thousands of seeded storms, a million requests, a hundred stops under load: SEEDS= MARATHON= TRIES= (an hour or so)"
+	@echo "make soak       thousands of seeded storms, a million requests, a hundred stops under load: SEEDS= MARATHON= TRIES= FROM= VARIANT= (an hour or so)"
 	@echo "make bench      cost of a request beside nginx (installs what is missing)"
 	@echo "make asan tsan  the whole suite under a sanitizer"
 	@echo "make fuzz T=x   fuzz one parser with libFuzzer; x one of: $(FUZZ)"
