@@ -1,4 +1,5 @@
 /* The control plane: serves the key, takes reports and deletions, can be told to fail. Signs as the platform does (scheme S3). */
+#include <errno.h>
 #include <openssl/bio.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
 #include "actors.h"
@@ -82,6 +84,15 @@ static void keep(struct control *c, const struct served *rq, json_t *body)
     }
 }
 
+/* The worker stopped waiting for this answer, as it does when a machine with other work is too slow for it. */
+static bool has_left(const struct served *rq)
+{
+    char byte;
+    ssize_t n = recv(rq->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    return n == 0 || (n < 0 && errno != EAGAIN);
+}
+
 /* False: taken, but the answer is lost. */
 static bool take(struct control *c, const struct served *rq)
 {
@@ -92,7 +103,7 @@ static bool take(struct control *c, const struct served *rq)
     c->lose -= lost;
     c->taken++;
     if (c->tap)
-        c->tap(c->tap_arg, rq->target, body, !lost);
+        c->tap(c->tap_arg, rq->target, body, !lost && !has_left(rq));
     else if (!lost)
         keep(c, rq, body);
     json_decref(body);
