@@ -200,13 +200,16 @@ void vwi_client_end_exchange(struct vwi_client *c)
         c->figures = (struct vwi_exchange_figures){ .bytes_in = c->http.state == VWI_HTTP1_DONE ? vwi_http1_ahead(&c->http) : 0 };
 }
 
-/* A close would look like the end of a reply that ends by closing. */
+/* A head that is held back still goes out, else silence would be all there is; and a close would look like the end of a reply that ends
+ * by closing. */
 static void cut_visibly(struct vwi_client *c)
 {
     bool ends_by_closing = c->ex.phase >= VWI_EXCHANGE_BEGUN && c->ex.left < 0 && !c->ex.chunked && !c->ex.mute;
     bool whole = c->ex.phase == VWI_EXCHANGE_ENDED && !vwi_client_backlog(c);
     struct linger now = { 1, 0 };
 
+    if (!c->gone && (c->ex.cut || c->ex.phase == VWI_EXCHANGE_BEGUN))
+        vwi_client_flush(c);
     if (c->ex.cut ? c->ex.left < 0 && !c->ex.chunked : ends_by_closing && !whole && !c->http.tunnel)
         setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
 }

@@ -257,8 +257,6 @@ void vwi_exchange_abort(struct vwi_exchange *ex)
 {
     if (ex->phase == VWI_EXCHANGE_NONE)
         return;
-    if (ex->phase == VWI_EXCHANGE_BEGUN)
-        vwi_client_flush(of(ex)); /* a head of this very turn: cut is what the client has to see, not silence */
     ex->phase = VWI_EXCHANGE_ENDED;
     ex->cut = true;
     vwi_client_touch(of(ex));

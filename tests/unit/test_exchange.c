@@ -259,6 +259,20 @@ START_TEST(an_abort_is_seen_as_a_loss)
 }
 END_TEST
 
+/* What begins a reply waits for its body, but not beyond the turn. */
+START_TEST(a_head_is_seen_even_where_the_cut_comes_in_its_turn)
+{
+    int fd = open_kept(KEEP);
+
+    vwi_exchange_head(site.kept[0].ex, 200, NULL, _i ? -1 : 10);
+    vwi_exchange_abort(site.kept[0].ex);
+    site_turn_until_done(&site, 0);
+    ck_assert(!site.kept[0].gone);
+    site_expect_head_only(&site, fd, 200, _i ? "\r\nTransfer-Encoding: chunked\r\n" : "\r\nContent-Length: 10\r\n");
+    site_expect_end(&site, fd);
+}
+END_TEST
+
 START_TEST(less_than_announced_is_an_abort)
 {
     int fd = open_kept(KEEP);
@@ -346,6 +360,7 @@ Suite *exchange_suite(void)
     tcase_add_test(tc, a_write_into_a_reset_connection_ends_the_exchange_later);
     tcase_add_test(tc, a_client_that_takes_nothing_is_left_after_a_while);
     tcase_add_loop_test(tc, an_abort_is_seen_as_a_loss, 0, 3);
+    tcase_add_loop_test(tc, a_head_is_seen_even_where_the_cut_comes_in_its_turn, 0, 2);
     tcase_add_test(tc, less_than_announced_is_an_abort);
     tcase_add_test(tc, an_end_seen_with_the_whole_reply_sent_is_not_a_loss);
     tcase_add_test(tc, headers_of_the_request_are_there_until_done);
