@@ -75,6 +75,14 @@ static inline size_t write_digits(char *to, unsigned long long v, unsigned base)
 size_t vwi_digits(char to[VWI_DIGITS], unsigned long long v) { return write_digits(to, v, 10); }
 size_t vwi_hex_digits(char to[VWI_DIGITS], unsigned long long v) { return write_digits(to, v, 16); }
 
+size_t vwi_chunk_line(char to[VWI_CHUNK_LINE], size_t chunk)
+{
+    size_t len = vwi_hex_digits(to, chunk);
+
+    memcpy(to + len, "\r\n", 2);
+    return len + 2;
+}
+
 bool vwi_text_add_integer(struct vwi_text *t, long long v)
 {
     char text[1 + VWI_DIGITS] = "-";

@@ -41,6 +41,9 @@ bool vwi_text_add_integer(struct vwi_text *t, long long v); /* what %lld writes,
 #define VWI_DIGITS 20
 size_t vwi_digits(char to[VWI_DIGITS], unsigned long long v);
 size_t vwi_hex_digits(char to[VWI_DIGITS], unsigned long long v);
+/* The line before a chunk of an HTTP body (RFC 9112 7.1); returns its length. */
+#define VWI_CHUNK_LINE (VWI_DIGITS + 2)
+size_t vwi_chunk_line(char to[VWI_CHUNK_LINE], size_t chunk);
 bool vwi_text_addf(struct vwi_text *t, const char *fmt, ...) VW_PRINTF(2, 3);
 /* Adds a JSON string with its quotes; bytes are taken as UTF-8, controls are escaped. */
 bool vwi_text_add_json(struct vwi_text *t, const char *p, size_t len);

@@ -172,7 +172,7 @@ void vwi_exchange_write(struct vwi_exchange *ex, const char *data, size_t len)
 {
     struct vwi_client *c = of(ex);
     struct iovec parts[3];
-    char size[VWI_DIGITS + 2];
+    char line[VWI_CHUNK_LINE];
 
     if (ex->phase != VWI_EXCHANGE_BEGUN || ex->mute)
         return;
@@ -184,10 +184,7 @@ void vwi_exchange_write(struct vwi_exchange *ex, const char *data, size_t len)
     if (!len)
         return;
     if (ex->chunked) {
-        size_t n = vwi_hex_digits(size, len);
-
-        memcpy(size + n, "\r\n", 2);
-        parts[0] = part(size, n + 2);
+        parts[0] = part(line, vwi_chunk_line(line, len));
         parts[1] = part(data, len);
         parts[2] = part("\r\n", 2);
         vwi_client_send(c, parts, 3);

@@ -11,7 +11,6 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-#include "base/clock.h"
 #include "base/err.h"
 #include "base/list.h"
 #include "base/mem.h"
@@ -450,8 +449,10 @@ void vwi_lease_resume(struct vwi_lease *l)
 /* A chunk has its size before it and a line end behind it; a tunnel and a body of known length are as they are. */
 static void queue(struct vwi_lease *l, const char *data, size_t len)
 {
+    char line[VWI_CHUNK_LINE];
+
     if (l->chunked && !l->tunnel)
-        vwi_text_addf(&l->out, "%zx\r\n", len);
+        vwi_text_add(&l->out, line, vwi_chunk_line(line, len));
     vwi_text_add(&l->out, data, len);
     if (l->chunked && !l->tunnel)
         vwi_text_add(&l->out, "\r\n", 2);
