@@ -181,7 +181,9 @@ char *quoted(const char *text); /* ' to ", to be freed */
 char *temp_dir(void);           /* to be freed; removed at exit of the test's process */
 char *temp_file(const char *name, const char *text); /* its path, to be freed; ' for " in the text; NULL: not created */
 void append_file(const char *path, const char *text);
-uint16_t free_port(void); /* nobody listens on it now */
+/* Nobody listens on it now, and nobody is given it by the kernel, which hands out those from 32768 on: it stays free while a server is down. */
+uint16_t free_port(void);
+bool port_is_free(uint16_t port); /* nobody holds it */
 bool port_is_open(uint16_t port); /* somebody listens on it */
 void nap(void);           /* 2 ms, for polling where nothing tells */
 double patience(void);    /* when to give up such polling: compare with now_s() */

@@ -366,11 +366,13 @@ END_TEST
 /* Others may go on for long, and it must not hold the connection that long. */
 START_TEST(a_client_that_does_not_read_its_answer_is_cut_at_its_limit)
 {
+    char begun[4096];
     int lazy, patient;
 
     restart("{'maxPerf': 200, 'drainTimeout': 600, 'handlers': [{'route': '/size/*', 'drainTimeout': 0.5, " OPEN "}, {'route': '/hold', " OPEN "}]}");
     patient = ask("/hold", 1);
     lazy = ask("/size/60000000", 2);
+    client_read_until(lazy, "\r\n\r\n", begun, sizeof begun);
     drain();
     worker_wait_logged(w, "/size/*: cut by the drain, being answered");
     worker_wait_in_flight(w, 1);

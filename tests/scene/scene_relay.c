@@ -75,8 +75,8 @@ END_TEST
 START_TEST(one_client_connection_carries_many_requests_over_one_model_connection)
 {
     struct worker *w = worker_start_ready(m, NULL, OPEN);
-    unsigned before = model_connections(m);
     int fd = client_connect(worker_port(w)), i;
+    unsigned first = 0;
 
     for (i = 0; i < 20; i++) {
         struct answer a;
@@ -86,8 +86,10 @@ START_TEST(one_client_connection_carries_many_requests_over_one_model_connection
         ck_assert_int_eq(a.status, 200);
         ck_assert_str_eq(a.body, "{\"ok\": true}");
         answer_fini(&a);
+        if (i == 0)
+            first = model_connections(m); /* by now the model has taken the one that asked whether it listens, too */
     }
-    ck_assert_uint_eq(model_connections(m) - before, 1);
+    ck_assert_uint_eq(model_connections(m), first);
     client_close(fd);
     ck_assert_int_eq(worker_finish(w), VW_OK);
 }

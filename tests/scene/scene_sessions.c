@@ -771,22 +771,12 @@ START_TEST(a_port_that_was_asked_for_and_is_busy_ends_the_start)
 }
 END_TEST
 
-static bool is_free(uint16_t port)
-{
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_ANY) };
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool ok = bind(fd, (struct sockaddr *)&at, sizeof at) == 0;
-
-    close(fd);
-    return ok;
-}
-
 /* The first of two that follow each other. */
 static uint16_t two_free_ports(void)
 {
     uint16_t port = free_port();
 
-    while (!is_free((uint16_t)(port + 1)))
+    while (!port_is_free((uint16_t)(port + 1)))
         port = free_port();
     return port;
 }

@@ -14,6 +14,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "actors.h"
+
 struct connection {
     struct connection *next;
     struct server *server;
@@ -224,14 +226,15 @@ static struct server *start(int fd, serve_fn fn, void *arg, bool raw)
 
 static struct server *start_at(uint16_t port, serve_fn fn, void *arg, bool raw)
 {
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t len = sizeof at;
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port ? port : free_port()), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct server *s;
 
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
-    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &len), 0);
+    while (bind(fd, (struct sockaddr *)&at, sizeof at) != 0) {
+        ck_assert_msg(!port && errno == EADDRINUSE, "port %u: %s", (unsigned)ntohs(at.sin_port), strerror(errno));
+        at.sin_port = htons(free_port()); /* that one was taken in the meantime */
+    }
     s = start(fd, fn, arg, raw);
     s->port = ntohs(at.sin_port);
     return s;

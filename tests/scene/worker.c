@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -91,16 +92,25 @@ char *temp_file(const char *name, const char *text)
     return path;
 }
 
+bool port_is_free(uint16_t port)
+{
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_ANY) };
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool is_free = bind(fd, (struct sockaddr *)&at, sizeof at) == 0;
+
+    close(fd);
+    return is_free;
+}
+
 uint16_t free_port(void)
 {
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_ANY) };
-    socklen_t len = sizeof at;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    uint16_t port;
 
-    ck_assert_int_eq(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
-    ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&at, &len), 0);
-    close(fd);
-    return ntohs(at.sin_port);
+    do {
+        ck_assert_int_eq(getrandom(&port, sizeof port, 0), sizeof port);
+        port = (uint16_t)(12000 + port % 20000);
+    } while (!port_is_free(port));
+    return port;
 }
 
 static void on_log(void *arg, vw_log_level_t level, const char *line)
