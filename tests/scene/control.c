@@ -58,7 +58,7 @@ static bool fails_now(struct control *c, const struct served *rq, int *ret_statu
     return true;
 }
 
-static bool answer_key(struct control *c, int fd)
+static bool answer_key(struct control *c, const struct served *rq)
 {
     BIO *bio = BIO_new(BIO_s_mem());
     char *data, *pem;
@@ -68,7 +68,7 @@ static bool answer_key(struct control *c, int fd)
     PEM_write_bio_PUBKEY(bio, keys[c->key]);
     len = BIO_get_mem_data(bio, &data);
     pem = strndup(data, (size_t)len);
-    ok = send_answer(fd, 200, "text/plain", pem);
+    ok = send_answer(rq, 200, "text/plain", pem);
     free(pem);
     BIO_free(bio);
     return ok;
@@ -137,12 +137,12 @@ static bool on_request(void *arg, struct served *rq)
         if (!is_key)
             json_array_append_new(c->refused_bodies, json_loadb(rq->body, rq->len, 0, NULL));
         pthread_cond_broadcast(&c->news);
-        ok = send_answer(rq->fd, status, "application/json", "{}");
+        ok = send_answer(rq, status, "application/json", "{}");
     } else if (is_key) {
         c->keys_sent += !c->withhold_key;
-        ok = c->withhold_key ? send_answer(rq->fd, 503, "text/plain", "") : answer_key(c, rq->fd);
+        ok = c->withhold_key ? send_answer(rq, 503, "text/plain", "") : answer_key(c, rq);
     } else {
-        ok = take(c, rq) && send_answer(rq->fd, 200, "application/json", "{}");
+        ok = take(c, rq) && send_answer(rq, 200, "application/json", "{}");
     }
     pthread_mutex_unlock(&c->lock);
     return ok;

@@ -89,7 +89,7 @@ static bool answer_echo(struct served *rq)
     }
     echo = json_pack("{s:s, s:s, s:o, s:s#}", "method", rq->method, "target", rq->target, "headers", headers, "body", rq->body, rq->len);
     text = json_dumps(echo, JSON_COMPACT);
-    ok = send_answer(rq->fd, 200, "application/json; charset=utf-8", text);
+    ok = send_answer(rq, 200, "application/json; charset=utf-8", text);
     free(text);
     free(copy);
     json_decref(echo);
@@ -136,7 +136,7 @@ static bool answer_hold(struct model *m, struct served *rq)
     pthread_mutex_lock(&m->lock);
     snprintf(body, sizeof body, "{\"held\": %u}", ++m->held);
     pthread_mutex_unlock(&m->lock);
-    return send_answer(rq->fd, 200, "application/json", body);
+    return send_answer(rq, 200, "application/json", body);
 }
 
 static bool answer_stream(struct model *m, struct served *rq, unsigned events)
@@ -241,32 +241,19 @@ static bool is_path(const struct served *rq, const char *path)
     return strncmp(rq->target, path, len) == 0 && (rq->target[len] == '\0' || rq->target[len] == '?' || path[len - 1] == '/');
 }
 
-/* An answer as it has to be: to HEAD, and with 204 and 304, without a body. */
-static bool say(const struct served *rq, int status, const char *type, const char *body)
-{
-    char head[256];
-
-    if (strcmp(rq->method, "HEAD") != 0 && status != 204 && status != 304)
-        return send_answer(rq->fd, status, type, body);
-    snprintf(head, sizeof head, "HTTP/1.1 %d X\r\nContent-Type: %s\r\n", status, type);
-    if (status != 204)
-        snprintf(head + strlen(head), sizeof head - strlen(head), "Content-Length: %zu\r\n", strlen(body));
-    return send_text(rq->fd, head) && send_text(rq->fd, "\r\n");
-}
-
 static bool answer(struct model *m, struct served *rq)
 {
     if (is_path(rq, "/echo"))
         return answer_echo(rq);
     if (is_path(rq, "/head"))
-        return say(rq, 200, "text/plain", rq->head);
+        return send_answer(rq, 200, "text/plain", rq->head);
     if (is_path(rq, "/mirror"))
         return answer_mirror(rq);
     if (is_path(rq, "/status/")) {
         char body[64];
 
         snprintf(body, sizeof body, "{\"status\": %d}", (int)strtol(rq->target + 8, NULL, 10));
-        return say(rq, (int)strtol(rq->target + 8, NULL, 10), "application/json", body);
+        return send_answer(rq, (int)strtol(rq->target + 8, NULL, 10), "application/json", body);
     }
     if (is_path(rq, "/hold"))
         return answer_hold(m, rq);
@@ -288,9 +275,9 @@ static bool answer(struct model *m, struct served *rq)
     if (is_path(rq, "/tunnel"))
         return answer_tunnel(rq);
     if (is_path(rq, "/type/"))
-        return say(rq, 200, rq->target + 6, "{}");
+        return send_answer(rq, 200, rq->target + 6, "{}");
     if (is_path(rq, "/text"))
-        return say(rq, 200, "text/plain", "plain words");
+        return send_answer(rq, 200, "text/plain", "plain words");
     if (is_path(rq, "/empty"))
         return send_text(rq->fd, "HTTP/1.1 204 No Content\r\n\r\n");
     if (is_path(rq, "/until-close"))
@@ -305,9 +292,9 @@ static bool answer(struct model *m, struct served *rq)
         pthread_mutex_lock(&m->lock);
         status = m->health;
         pthread_mutex_unlock(&m->lock);
-        return say(rq, status, "application/json", "{}");
+        return send_answer(rq, status, "application/json", "{}");
     }
-    return say(rq, 200, "application/json", "{\"ok\": true}");
+    return send_answer(rq, 200, "application/json", "{\"ok\": true}");
 }
 
 #define MAX_BODY_SEEN 4096

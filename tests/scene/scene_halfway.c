@@ -111,7 +111,7 @@ static bool serve(void *arg, struct served *rq)
         while (!is(&permitted) && !server_stopping(s))
             nap();
     } else {
-        return send_answer(rq->fd, 200, "text/plain", "ok");
+        return send_answer(rq, 200, "text/plain", "ok");
     }
     return false;
 }

@@ -55,12 +55,15 @@ bool send_all(int fd, const char *data, size_t len)
 
 bool send_text(int fd, const char *text) { return send_all(fd, text, strlen(text)); }
 
-bool send_answer(int fd, int status, const char *type, const char *body)
+bool send_answer(const struct served *request, int status, const char *type, const char *body)
 {
-    char head[256];
+    bool bodyless = strcmp(request->method, "HEAD") == 0 || status == 204 || status == 304;
+    char head[256], length[48] = "";
 
-    snprintf(head, sizeof head, "HTTP/1.1 %d X\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n", status, type, strlen(body));
-    return send_text(fd, head) && send_text(fd, body);
+    if (status != 204) /* RFC 9110 8.6 */
+        snprintf(length, sizeof length, "Content-Length: %zu\r\n", strlen(body));
+    snprintf(head, sizeof head, "HTTP/1.1 %d X\r\nContent-Type: %s\r\n%s\r\n", status, type, length);
+    return send_text(request->fd, head) && (bodyless || send_text(request->fd, body));
 }
 
 bool peer_is_gone(int fd)
@@ -226,15 +229,17 @@ static struct server *start(int fd, serve_fn fn, void *arg, bool raw)
 
 static struct server *start_at(uint16_t port, serve_fn fn, void *arg, bool raw)
 {
-    struct sockaddr_in at = { .sin_family = AF_INET, .sin_port = htons(port ? port : free_port()), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    struct sockaddr_in at = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     struct server *s;
+    bool bound;
 
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    while (bind(fd, (struct sockaddr *)&at, sizeof at) != 0) {
-        ck_assert_msg(!port && errno == EADDRINUSE, "port %u: %s", (unsigned)ntohs(at.sin_port), strerror(errno));
-        at.sin_port = htons(free_port()); /* that one was taken in the meantime */
-    }
+    do {
+        at.sin_port = htons(port ? port : free_port());
+        bound = bind(fd, (struct sockaddr *)&at, sizeof at) == 0;
+        ck_assert_msg(bound || (!port && errno == EADDRINUSE), "port %u: %s", (unsigned)ntohs(at.sin_port), strerror(errno));
+    } while (!bound); /* somebody was quicker */
     s = start(fd, fn, arg, raw);
     s->port = ntohs(at.sin_port);
     return s;

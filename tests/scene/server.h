@@ -30,7 +30,8 @@ bool server_stopping(struct server *s);
 
 bool send_all(int fd, const char *data, size_t len);
 bool send_text(int fd, const char *text);
-bool send_answer(int fd, int status, const char *type, const char *body);
+/* As HTTP has it: to HEAD, and with 204 and 304, the head alone. */
+bool send_answer(const struct served *request, int status, const char *type, const char *body);
 bool peer_is_gone(int fd); /* looks without waiting */
 
 #endif

@@ -103,7 +103,7 @@ static bool take_body(struct sink *s, struct served *rq)
     }
     snprintf(answer, sizeof answer, "{\"bytes\": %llu, \"sum\": %u, \"framing\": \"%s%.*s\"}", (unsigned long long)total, sum,
              body.chunked ? "chunked" : "", length ? (int)strcspn(length + 18, "\r") : 0, length ? length + 18 : "");
-    return send_answer(rq->fd, 200, "application/json", answer);
+    return send_answer(rq, 200, "application/json", answer);
 }
 
 static bool wait_permit(struct sink *s)
@@ -148,9 +148,9 @@ static bool tunnel(struct sink *s, struct served *rq)
     ssize_t n;
 
     if (strncmp(kind, "-no", 3) == 0)
-        return send_answer(rq->fd, 403, "text/plain", "no");
+        return send_answer(rq, 403, "text/plain", "no");
     if (!strcasestr(rq->head, "\r\nUpgrade: websocket\r\n") || !strcasestr(rq->head, "\r\nConnection: Upgrade\r\n"))
-        return send_answer(rq->fd, 426, "text/plain", "not an upgrade");
+        return send_answer(rq, 426, "text/plain", "not an upgrade");
     send_text(rq->fd, strncmp(kind, "-hello", 6) == 0 ? SWITCH "hello" : SWITCH);
     if (strncmp(kind, "-end", 4) == 0 || strncmp(kind, "-break", 6) == 0) {
         n = recv(rq->fd, piece, sizeof piece, 0);
@@ -172,7 +172,7 @@ static bool serve(void *arg, struct served *rq)
     if (strncmp(rq->target, "/ws", 3) == 0)
         return tunnel(s, rq);
     if (strncmp(rq->target, "/early", 6) == 0) {
-        send_answer(rq->fd, 413, "application/json", "{\"too\": \"much\"}");
+        send_answer(rq, 413, "application/json", "{\"too\": \"much\"}");
         return false;
     }
     if (strncmp(rq->target, "/held", 5) == 0 && !wait_permit(s))

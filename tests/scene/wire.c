@@ -93,7 +93,7 @@ static bool answer(struct served *rq)
         }
     if (strcmp(rq->target, "/vanish") == 0)
         return false;
-    return send_answer(rq->fd, 200, "application/json", "{}") && strcmp(rq->target, "/once") != 0;
+    return send_answer(rq, 200, "application/json", "{}") && strcmp(rq->target, "/once") != 0;
 }
 
 static bool serve(void *arg, struct served *rq)
