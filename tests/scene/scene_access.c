@@ -289,8 +289,9 @@ START_TEST(a_log_that_nobody_reads_stops_no_request)
                 "set -e; dir=$(mktemp -d); mkfifo $dir/log; sleep 1000 <$dir/log & reader=$!; " RUN " --config %s 2>$dir/log & worker=$!\n"
                 "until curl -sf http://127.0.0.1:%u/health >/dev/null; do sleep 0.05; done\n"
                 "seq 500 | sed 's|.*|url = http://127.0.0.1:%u/m/x|; a output = /dev/null' >$dir/urls\n"
-                "until curl -s http://127.0.0.1:%u/metrics | grep '^vastworker_log_lines_dropped_total [1-9]'; do\n"
-                "curl -sS --fail -H \"X-Request-Id: $(seq -s- 40)\" -K $dir/urls; done\n"
+                "ask() { curl -sS --fail -H \"X-Request-Id: $(seq -s- 40)\" -K $dir/urls; }\n"
+                "until curl -s http://127.0.0.1:%u/metrics | grep '^vastworker_log_lines_dropped_total [1-9]'; do ask; done\n"
+                "ask\n" /* and with no room at all */
                 "kill $worker; wait $worker; kill $reader; rm -r $dir", path, port, port, port);
     ck_assert_int_eq(status, 0);
     ck_assert_msg(strncmp(out, "vastworker_log_lines_dropped_total ", 35) == 0 && strtol(out + 35, NULL, 10) > 0, "%s", out);
