@@ -495,7 +495,7 @@ START_TEST(the_books_balance_when_the_worker_leaves_in_the_storm)
 }
 END_TEST
 
-#define WARM 4 /* one part in so many of the long run is for buffers and pools to reach their size: some 150,000 requests */
+#define WARM 4 /* one part in so many of the long run is for what doubles to reach its size: above all the list of deletions, when nobody takes them */
 
 START_TEST(a_long_run_leaves_nothing_behind)
 {
