@@ -1,18 +1,29 @@
-/* The ring doubles up to its bound and never shrinks. Serials keep removal exact when entries fell out meanwhile. */
+/*
+ * An entry lies where its serial says, in blocks that come and go with what waits: after an outage of the control plane the memory is given
+ * back. One block is always there, so a full ring and short memory cost old entries, never the new one. Serials keep removal exact when
+ * entries fell out meanwhile.
+ */
 #include "core/deletion.h"
-
-#include <string.h>
 
 #include "base/mem.h"
 
-#define FIRST_CAP 64
+#define BLOCK 64 /* entries */
 
 struct vwi_deletions {
-    struct vwi_deletion *items;
-    size_t max, cap, head, count;
+    struct vwi_deletion **blocks; /* of serials s it is the one at s / BLOCK % block_count; NULL where none waits */
+    size_t block_count;
+    struct vwi_deletion *spare; /* what was given back last, or NULL; so that at a boundary nothing comes and goes */
+    size_t max, count;
     uint64_t serial; /* of the newest */
     uint64_t dropped;
 };
+
+static uint64_t oldest(const struct vwi_deletions *ring) { return ring->serial - ring->count + 1; }
+
+static struct vwi_deletion **block_of(const struct vwi_deletions *ring, uint64_t serial)
+{
+    return &ring->blocks[serial / BLOCK % ring->block_count];
+}
 
 vw_err vwi_deletions_create(size_t max, struct vwi_deletions **ret)
 {
@@ -21,9 +32,10 @@ vw_err vwi_deletions_create(size_t max, struct vwi_deletions **ret)
     if (!ring)
         return VW_E_NOMEM;
     ring->max = max ? max : 1;
-    ring->cap = ring->max < FIRST_CAP ? ring->max : FIRST_CAP;
-    ring->items = vwi_alloc(ring->cap * sizeof(*ring->items));
-    if (!ring->items) {
+    ring->block_count = ring->max / BLOCK + 2; /* the first and the last may be full in part */
+    ring->blocks = vwi_zalloc(ring->block_count * sizeof(*ring->blocks));
+    ring->spare = vwi_alloc(BLOCK * sizeof(*ring->spare));
+    if (!ring->blocks || !ring->spare) {
         vwi_deletions_destroy(ring);
         return VW_E_NOMEM;
     }
@@ -33,77 +45,93 @@ vw_err vwi_deletions_create(size_t max, struct vwi_deletions **ret)
 
 void vwi_deletions_destroy(struct vwi_deletions *ring)
 {
+    size_t i;
+
     if (!ring)
         return;
-    vwi_free(ring->items);
+    for (i = 0; ring->blocks && i < ring->block_count; i++)
+        vwi_free(ring->blocks[i]);
+    vwi_free(ring->blocks);
+    vwi_free(ring->spare);
     vwi_free(ring);
+}
+
+static void give_back(struct vwi_deletions *ring, struct vwi_deletion **block)
+{
+    if (ring->spare)
+        vwi_free(*block);
+    else
+        ring->spare = *block;
+    *block = NULL;
 }
 
 static void forget_oldest(struct vwi_deletions *ring, size_t count)
 {
-    ring->head = (ring->head + count) % ring->cap;
+    uint64_t serial = oldest(ring), kept = serial + count;
+
     ring->count -= count;
-    if (ring->count == 0)
-        ring->head = 0; /* keeps the pages in use few */
+    for (; serial / BLOCK < kept / BLOCK; serial += BLOCK)
+        give_back(ring, block_of(ring, serial));
 }
 
-static bool grow(struct vwi_deletions *ring)
+static void drop_oldest(struct vwi_deletions *ring, size_t count)
 {
-    size_t cap = ring->cap > ring->max / 2 ? ring->max : ring->cap * 2;
-    struct vwi_deletion *items;
+    forget_oldest(ring, count);
+    ring->dropped += count;
+}
 
-    if (ring->cap == ring->max)
-        return false;
-    items = vwi_alloc(cap * sizeof(*items));
-    if (!items)
-        return false;
-    vwi_deletions_peek(ring, ring->count, items);
-    vwi_free(ring->items);
-    ring->items = items;
-    ring->cap = cap;
-    ring->head = 0;
-    return true;
+/* Out of memory it is the oldest one, with what is in it dropped; there is one, or the spare one would be there. */
+static struct vwi_deletion *find_block(struct vwi_deletions *ring)
+{
+    struct vwi_deletion *block = ring->spare ? ring->spare : vwi_alloc(BLOCK * sizeof(*block));
+
+    if (!block) {
+        drop_oldest(ring, BLOCK - (size_t)(oldest(ring) % BLOCK));
+        block = ring->spare;
+    }
+    if (block == ring->spare)
+        ring->spare = NULL;
+    return block;
 }
 
 void vwi_deletions_add(struct vwi_deletions *ring, const struct vwi_deletion *deletion)
 {
-    struct vwi_deletion *slot;
+    uint64_t serial = ring->serial + 1;
+    struct vwi_deletion **block = block_of(ring, serial), *slot;
 
-    if (ring->count == ring->cap && !grow(ring)) {
-        forget_oldest(ring, 1);
-        ring->dropped++;
-    }
-    slot = &ring->items[(ring->head + ring->count) % ring->cap];
+    if (ring->count == ring->max)
+        drop_oldest(ring, 1);
+    if (!*block)
+        *block = find_block(ring);
+    slot = &(*block)[serial % BLOCK];
     *slot = *deletion;
-    slot->serial = ++ring->serial;
+    slot->serial = ring->serial = serial;
     ring->count++;
-}
-
-size_t vwi_deletions_peek(const struct vwi_deletions *ring, size_t max, struct vwi_deletion *ret)
-{
-    size_t count = max < ring->count ? max : ring->count;
-    size_t straight = ring->cap - ring->head < count ? ring->cap - ring->head : count;
-
-    if (count == 0)
-        return 0;
-    memcpy(ret, ring->items + ring->head, straight * sizeof(*ret));
-    memcpy(ret + straight, ring->items, (count - straight) * sizeof(*ret));
-    return count;
 }
 
 const struct vwi_deletion *vwi_deletions_nth(const struct vwi_deletions *ring, size_t nth)
 {
-    return nth < ring->count ? &ring->items[(ring->head + nth) % ring->cap] : NULL;
+    uint64_t serial = oldest(ring) + nth;
+
+    return nth < ring->count ? &(*block_of(ring, serial))[serial % BLOCK] : NULL;
+}
+
+size_t vwi_deletions_peek(const struct vwi_deletions *ring, size_t max, struct vwi_deletion *ret)
+{
+    size_t i, count = max < ring->count ? max : ring->count;
+
+    for (i = 0; i < count; i++)
+        ret[i] = *vwi_deletions_nth(ring, i);
+    return count;
 }
 
 void vwi_deletions_drop(struct vwi_deletions *ring, uint64_t serial)
 {
-    uint64_t oldest = ring->serial - ring->count + 1;
     uint64_t count;
 
-    if (serial < oldest)
+    if (serial < oldest(ring))
         return; /* overflow was faster */
-    count = serial - oldest + 1;
+    count = serial - oldest(ring) + 1;
     forget_oldest(ring, count < ring->count ? (size_t)count : ring->count);
 }
 

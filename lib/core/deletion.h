@@ -23,7 +23,7 @@ struct vwi_deletions;
 
 vw_err vwi_deletions_create(size_t max, struct vwi_deletions **ret);
 void vwi_deletions_destroy(struct vwi_deletions *ring);
-/* Copied. When max are there, or memory is short, the oldest is dropped and counted. */
+/* Copied. When max are there the oldest is dropped and counted; when memory is short, up to 64 of the oldest. */
 void vwi_deletions_add(struct vwi_deletions *ring, const struct vwi_deletion *deletion);
 size_t vwi_deletions_peek(const struct vwi_deletions *ring, size_t max, struct vwi_deletion *ret); /* oldest first */
 const struct vwi_deletion *vwi_deletions_nth(const struct vwi_deletions *ring, size_t nth); /* 0: the oldest; NULL: not so many */

@@ -164,6 +164,11 @@ static void report_seconds(struct vwi_metric_pen *pen, const struct vwi_expositi
         vwi_metric_histogram(pen, NULL, 0, in->report_seconds);
 }
 
+static void deletions_waiting(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
+{
+    vwi_metric_count(pen, NULL, 0, vwi_ledger_stats(in->ledger).deletions_waiting);
+}
+
 static void deletions_dropped(struct vwi_metric_pen *pen, const struct vwi_exposition *in)
 {
     vwi_metric_count(pen, NULL, 0, vwi_ledger_stats(in->ledger).deletions_dropped);
@@ -326,6 +331,8 @@ static const struct row {
       "Calls that tell the control plane of load or of finished requests; failed is tried again soon, refused (a 4xx) after minutes.",
       reports },
     { P "report_seconds", VWI_METRIC_HISTOGRAM, "", "Time a report of load took, failed tries included.", report_seconds },
+    { P "deletions_waiting", VWI_METRIC_GAUGE, "",
+      "Finished requests that the control plane has not acknowledged yet.", deletions_waiting },
     { P "deletions_dropped_total", VWI_METRIC_COUNTER, "",
       "Finished requests the control plane was never told of, because too many were waiting.", deletions_dropped },
     { P "journal_dropped_total", VWI_METRIC_COUNTER, "",

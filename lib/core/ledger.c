@@ -376,6 +376,7 @@ struct vwi_ledger_stats vwi_ledger_stats(const struct vwi_ledger *l)
     s.queue_timeout = l->outcomes[VWI_OUTCOME_QUEUE_TIMEOUT].load.hi;
     s.rejected = l->rejected.load.hi;
     s.load = fmax(l->listed.load.hi, 0);
+    s.deletions_waiting = vwi_deletions_count(l->deletions);
     s.deletions_dropped = vwi_deletions_dropped(l->deletions);
     s.journal_dropped = l->journal ? vwi_journal_dropped(l->journal) : 0;
     s.journal_recovered = l->recovered;

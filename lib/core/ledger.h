@@ -112,7 +112,7 @@ struct vwi_ledger_stats {
     size_t reason_count;
     double received, served, errored, cancelled, queue_timeout, rejected; /* workload since the start */
     double load;                                                         /* cur_load */
-    uint64_t deletions_dropped;
+    uint64_t deletions_waiting, deletions_dropped;
     uint64_t journal_dropped, journal_recovered;
 };
 

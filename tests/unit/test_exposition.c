@@ -18,6 +18,7 @@ static const char *const expected[] = {
     "vastworker_capacity",            "vastworker_capacity_measured",
     "vastworker_state",               "vastworker_state_since_seconds",
     "vastworker_sessions",            "vastworker_reports_total",           "vastworker_report_seconds",
+    "vastworker_deletions_waiting",
     "vastworker_deletions_dropped_total", "vastworker_journal_dropped_total", "vastworker_journal_recovered_total",
     "vastworker_model_connections",   "vastworker_cancels_total", "vastworker_client_connections",
     "vastworker_bytes_total",         "vastworker_loop_turn_cpu_seconds",   "vastworker_loop_stall_seconds",

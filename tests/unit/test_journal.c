@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/vwi.h"
 #include "core/journal.h"
+#include "random.h"
 
 #define RECORDS 24
 #define WORKER 777
@@ -162,12 +163,6 @@ START_TEST(journal_lets_the_newest_win_when_it_is_full)
 END_TEST
 
 /* ---- a crash at any moment ---- */
-
-static unsigned long long next_random(unsigned long long *seed)
-{
-    *seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
-    return *seed >> 33;
-}
 
 struct reference {
     struct {

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/vwi.h"
 #include "core/queue.h"
+#include "random.h"
 
 static char serial_name[] = "serial", wide_name[] = "wide", open_name[] = "open";
 
@@ -28,12 +29,6 @@ static enum vwi_turn enter_as(struct vwi_queue *q, struct vwi_ticket *t, size_t 
 static enum vwi_turn enter(struct vwi_queue *q, struct vwi_ticket *t, size_t lane, int64_t now_ms, int64_t deadline_ms)
 {
     return enter_as(q, t, lane, 0, now_ms, deadline_ms);
-}
-
-static unsigned long long next_random(unsigned long long *seed)
-{
-    *seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
-    return *seed >> 33;
 }
 
 START_TEST(queue_runs_as_many_as_a_lane_has_slots)
