@@ -12,11 +12,35 @@
 
 #define EVERY(byte) (UINT64_C(0x0101010101010101) * (byte))
 
+static _Thread_local struct {
+    const struct vwi_span *strings;
+    size_t count;
+} known;
+
+void vwi_payload_know(const struct vwi_span *strings, size_t count)
+{
+    known.strings = strings;
+    known.count = count;
+}
+
+/* NULL: it must be searched. */
+static const char *known_end(const char *p, const char *end)
+{
+    size_t i;
+
+    for (i = 0; i < known.count; i++)
+        if (known.strings[i].p == p)
+            return known.strings[i].len <= (size_t)(end - p) ? p + known.strings[i].len : NULL;
+    return NULL;
+}
+
 /* Behind the string whose quote is at p. A quote is the last one unless an odd number of backslashes precedes it. */
 static const char *skip_string(const char *p, const char *end)
 {
-    const char *q, *b;
+    const char *q = known.count ? known_end(p, end) : NULL, *b;
 
+    if (q)
+        return q;
     for (q = p + 1; q < end; q++) {
         q = memchr(q, '"', (size_t)(end - q));
         if (!q)

@@ -42,6 +42,7 @@ void vwi_scan_init(struct vwi_scan *s, int max_depth, int tell)
     s->told = VWI_SCAN_GOING;
     s->key = (struct vwi_scan_range){ 0, 0 };
     s->word = NULL;
+    s->string_from = s->long_count = 0;
     s->far = NULL;
 }
 
@@ -350,6 +351,7 @@ static inline const char *begin_value(struct vwi_scan *s, const char *text, cons
     switch (*p) {
     case '"':
         s->state = IN_STRING;
+        s->string_from = (size_t)(p - text);
         return take_string(s, p + 1, end);
     case '{': case '[':
         return open_container(s, p);
@@ -412,11 +414,32 @@ static const char *between_tokens(struct vwi_scan *s, const char *text, const ch
     }
 }
 
+/* Of a string that was cut. */
+static const char *go_on_string(struct vwi_scan *s, const char *text, const char *p, const char *end)
+{
+    struct vwi_scan_range string;
+
+    p = take_string(s, p, end);
+    string = (struct vwi_scan_range){ s->string_from, (size_t)(p - text) };
+    if (s->state == AT_NEXT && string.to - string.from >= VWI_SCAN_LONG_BYTES && s->long_count < VWI_SCAN_LONG_MAX)
+        s->longs[s->long_count++] = string;
+    return p;
+}
+
+size_t vwi_scan_longs(const struct vwi_scan *s, const char *text, struct vwi_span ret[VWI_SCAN_LONG_MAX])
+{
+    size_t i;
+
+    for (i = 0; i < s->long_count; i++)
+        ret[i] = (struct vwi_span){ text + s->longs[i].from, s->longs[i].to - s->longs[i].from };
+    return s->long_count;
+}
+
 static const char *inside_token(struct vwi_scan *s, const char *text, const char *p, const char *end)
 {
     switch (s->state) {
     case IN_STRING:
-        return take_string(s, p, end);
+        return go_on_string(s, text, p, end);
     case IN_KEY:
         return take_key(s, text, p, end);
     case IN_WORD:

@@ -14,6 +14,8 @@
 
 #define VWI_SCAN_DEPTH_MAX 10000 /* a higher max_depth is read as this */
 #define VWI_SCAN_TELL_MAX 2      /* a higher tell is not allowed */
+#define VWI_SCAN_LONG_BYTES (16u * 1024)
+#define VWI_SCAN_LONG_MAX 16
 #define VWI_SCAN_NEAR_WORDS 8
 #define VWI_SCAN_FAR_WORDS ((VWI_SCAN_DEPTH_MAX + 63) / 64 - VWI_SCAN_NEAR_WORDS)
 
@@ -37,6 +39,9 @@ struct vwi_scan {
     struct vwi_scan_range key;            /* of VWI_SCAN_KEY, without the quotes */
     size_t starts[VWI_SCAN_TELL_MAX + 1]; /* by depth: where the value begins that is under way or was told */
     const char *word;                     /* the rest of true, false or null */
+    size_t string_from;                   /* the quote of the string that began last, keys apart */
+    size_t long_count;
+    struct vwi_scan_range longs[VWI_SCAN_LONG_MAX]; /* see vwi_scan_longs */
     uint64_t near[VWI_SCAN_NEAR_WORDS];   /* one bit for each open container, set for an object */
     uint64_t *far;                        /* of those beyond 512, allocated when needed */
 };
@@ -56,6 +61,11 @@ enum vwi_scan_told vwi_scan_run(struct vwi_scan *s, const char *text, size_t len
 /* There is no more: was that one JSON text? To be asked after MORE. A number that ends here is not told before. */
 bool vwi_scan_is_whole(const struct vwi_scan *s);
 void vwi_scan_fini(struct vwi_scan *s);
+/*
+ * The strings, from quote to quote, that came in more than one call and have VWI_SCAN_LONG_BYTES at least: the first ones, as they have
+ * ended. Who walks through the text again need not search them for their ends (vwi_payload_know). Returns how many.
+ */
+size_t vwi_scan_longs(const struct vwi_scan *s, const char *text, struct vwi_span ret[VWI_SCAN_LONG_MAX]);
 
 static inline struct vwi_scan_range vwi_scan_value(const struct vwi_scan *s)
 {

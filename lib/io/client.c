@@ -15,7 +15,6 @@
 #include "base/vwi.h"
 
 #define AHEAD_BYTES (64u * 1024)       /* kept of later requests before reading stops */
-#define READ_BYTES (256u * 1024)       /* of one long body, per turn */
 #define DISCARD_BYTES (4u * 1024 * 1024) /* read and dropped after a refusal */
 #define REQUESTS_PER_TURN 32
 
@@ -453,8 +452,7 @@ static void receive(struct vwi_client *c)
 {
     size_t room = 0;
     char *body = vwi_http1_room(&c->http, &room), *to = body ? body : c->front->scratch;
-    size_t max = body && !c->http.streamed ? READ_BYTES : VWI_CLIENT_SCRATCH_BYTES;
-    ssize_t n = vwi_client_recv(c, to, body && room < max ? room : max);
+    ssize_t n = vwi_client_recv(c, to, body && room < VWI_CLIENT_SCRATCH_BYTES ? room : VWI_CLIENT_SCRATCH_BYTES);
     bool within = c->http.state == VWI_HTTP1_BODY && c->ex.phase != VWI_EXCHANGE_NONE;
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))

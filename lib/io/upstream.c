@@ -19,7 +19,7 @@
 #include "io/pool.h"
 
 #define READ_BYTES (64u * 1024)
-#define WRITE_BYTES (256u * 1024) /* of one long body, per turn: the kernel would take megabytes at once, and others wait meanwhile */
+#define WRITE_BYTES (64u * 1024) /* of one long body, per turn: the kernel would take megabytes at once, and others wait meanwhile */
 #define READS_A_TURN 4   /* then the other connections get theirs */
 #define TICK_MS 100      /* while a lease has a deadline */
 #define SLOW_TICK_MS 1000 /* while there are only idle connections */

@@ -7,7 +7,10 @@
 #include "actors.h"
 
 #define MIB (1024u * 1024)
-#define HANDLERS "{'handlers': [{'route': '/echo'}, {'route': '/size', 'targetPath': '/echo', 'workloadCalculator': {'count': '/input'}}]}"
+#define HANDLERS "{'handlers': [{'route': '/echo'}, " SIZE("/size", "vast") ", " SIZE("/open", "none") "]}"
+#define SIZE(route, auth) \
+    "{'route': '" route "', 'targetPath': '/echo', 'auth': '" auth "', 'workloadCalculator': {'count': '/input'}}"
+#define RECEIVED "vastworker_workload_total{kind=\"received\"}"
 
 static struct model *m;
 static struct control *c;
@@ -103,6 +106,47 @@ START_TEST(a_large_envelope_that_is_signed_arrives_whole)
 }
 END_TEST
 
+/* The workload stands behind an image, or would. */
+static double weigh_behind_image(const char *path, bool chunked, const char *before, const char *after)
+{
+    double received = client_metric(worker_port(w), RECEIVED);
+    char *image = malloc(3 * MIB), *body = NULL;
+    int fd = client_connect(worker_port(w));
+    struct answer a;
+
+    memset(image, 'A', 3 * MIB - 1);
+    image[3 * MIB - 1] = '\0';
+    ck_assert_int_gt(asprintf(&body, "%s\"image\": \"%s\"%s", before, image, after), 0);
+    send_head(fd, path, body, chunked);
+    client_send(fd, body);
+    if (chunked)
+        client_send(fd, "\r\n0\r\n\r\n");
+    a = client_read(fd);
+    ck_assert_int_eq(a.status, 200);
+    answer_fini(&a);
+    client_close(fd);
+    free(image);
+    free(body);
+    return client_metric(worker_port(w), RECEIVED) - received;
+}
+
+START_TEST(what_stands_behind_an_image_is_weighed)
+{
+    char *signature = sign(c, URL), *before = NULL;
+
+    ck_assert_int_gt(asprintf(&before, "{\"auth_data\": {\"cost\": 1, \"endpoint\": \"e\", \"reqnum\": 1, \"request_idx\": 5, \"signature\": "
+                              "\"%s\", \"url\": \"" URL "\"}, \"payload\": {", signature), 0);
+    ck_assert_double_eq(weigh_behind_image("/size", _i, before, ", \"input\": [1, 2, 3]}}"), 3);
+    ck_assert_double_eq(weigh_behind_image("/size", _i, before, "}}"), 100);
+    ck_assert_double_eq(weigh_behind_image("/open", _i, "{", ", \"input\": [1, [2, 3]]}"), 2);
+    ck_assert_double_eq(weigh_behind_image("/open", _i, "{\"input\": [1], ", ", \"input\": [1, \"b\", {}, 0, 5]}"), 5);
+    ck_assert_double_eq(weigh_behind_image("/open", _i, "{", ", \"input\": [1]"), 100); /* is no JSON */
+    ck_assert_double_eq(weigh_behind_image("/open", _i, "{{", ", \"input\": [1]}"), 100);
+    free(before);
+    free(signature);
+}
+END_TEST
+
 START_TEST(an_envelope_that_is_no_json_is_refused_before_the_rest_has_come)
 {
     static const char *const wrong[] = { "{\"auth_data\": {\"cost\" 1", "{,", "\xef\xbb\xbf{}", "{\"payload\": {\"a\": \"\xff" };
@@ -156,6 +200,7 @@ Suite *early_suite(void)
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_loop_test(t, a_large_envelope_of_no_one_is_refused_before_the_rest_has_come, 0, 2);
     tcase_add_loop_test(t, a_large_envelope_that_is_signed_arrives_whole, 0, 4);
+    tcase_add_loop_test(t, what_stands_behind_an_image_is_weighed, 0, 2); /* with its length, in chunks */
     tcase_add_loop_test(t, an_envelope_that_is_no_json_is_refused_before_the_rest_has_come, 0, 4);
     tcase_add_loop_test(t, an_envelope_that_is_not_large_or_begins_with_its_payload_is_judged_at_its_end, 0, 2);
     tcase_add_test(t, a_client_that_leaves_while_its_envelope_arrives_is_booked_nowhere);

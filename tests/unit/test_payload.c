@@ -195,6 +195,26 @@ START_TEST(jansson_agrees_on_mutated_payloads)
 }
 END_TEST
 
+/* What is said of them here is wrong, which shows that it is believed. */
+START_TEST(strings_whose_ends_are_known_are_not_searched)
+{
+    static const char text[] = "[\"aa\",\"b\",{\"c\":\"dd\"},5]";
+    const struct vwi_span json = SPAN(text), wrong = { text + 1, 8 }, beyond = { text + 1, sizeof text };
+    struct vwi_span value;
+
+    ck_assert_uint_eq(vwi_payload_count(json), 4);
+    vwi_payload_know(&wrong, 1);
+    ck_assert_uint_eq(vwi_payload_count(json), 3);
+    ck_assert_int_eq(vwi_payload_find(json, "/1/c", &value), VWI_KIND_STRING);
+    ck_assert(vwi_span_is(value, "\"dd\""));
+    ck_assert_uint_eq(vwi_payload_count((struct vwi_span){ text + 6, 3 }), 0); /* others are as before */
+    vwi_payload_know(&beyond, 1);
+    ck_assert_uint_eq(vwi_payload_count(json), 4);
+    vwi_payload_know(NULL, 0);
+    ck_assert_uint_eq(vwi_payload_count(json), 4);
+}
+END_TEST
+
 Suite *payload_suite(void);
 
 Suite *payload_suite(void)
@@ -207,6 +227,7 @@ Suite *payload_suite(void)
     tcase_add_test(tc, number_is_one_that_a_double_can_hold);
     tcase_add_test(tc, string_is_unescaped_and_cut_between_characters);
     tcase_add_test(tc, unwrap_takes_an_input_that_is_an_object);
+    tcase_add_test(tc, strings_whose_ends_are_known_are_not_searched);
     tcase_add_loop_test(tc, jansson_agrees_on_mutated_payloads, 0, 3);
     suite_add_tcase(s, tc);
     return s;

@@ -2,6 +2,8 @@
 #include <check.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "core/scan.h"
@@ -313,6 +315,91 @@ START_TEST(a_text_in_pieces_is_judged_like_the_whole)
 }
 END_TEST
 
+/* A list of one-letter strings of these lengths without their quotes, the first of which holds an escaped quote; a key at the end. */
+static char *list_of_strings(const size_t *lengths, size_t count, size_t *ret_len)
+{
+    size_t i, at = 1, size = 100000;
+    char *text;
+
+    for (i = 0; i < count; i++)
+        size += lengths[i] + 3;
+    text = malloc(size);
+    text[0] = '[';
+    for (i = 0; i < count; i++) {
+        text[at] = '"';
+        memset(text + at + 1, 'a', lengths[i]);
+        if (i == 0)
+            memcpy(text + at + 7, "\\\"", 2);
+        at += lengths[i] + 1;
+        memcpy(text + at, "\",", 2);
+        at += 2;
+    }
+    memcpy(text + at, "{\"", 2);
+    memset(text + at + 2, 'k', VWI_SCAN_LONG_BYTES);
+    at += VWI_SCAN_LONG_BYTES + 2;
+    memcpy(text + at, "\":1}]", 5);
+    *ret_len = at + 5;
+    return text;
+}
+
+/* In pieces of at most `piece` bytes, from a place that moves. */
+static size_t find_longs(const char *text, size_t len, size_t piece, struct vwi_span longs[VWI_SCAN_LONG_MAX])
+{
+    struct vwi_scan s;
+    size_t at, count;
+
+    vwi_scan_init(&s, 512, -1);
+    for (at = 0; at < len;) {
+        char *copy;
+
+        at = len - at < piece ? len : at + piece;
+        copy = malloc(at);
+        memcpy(copy, text, at);
+        EXPECT(vwi_scan_run(&s, copy, at) == VWI_SCAN_MORE);
+        free(copy);
+    }
+    EXPECT(vwi_scan_is_whole(&s));
+    count = vwi_scan_longs(&s, text, longs);
+    vwi_scan_fini(&s);
+    return count;
+}
+
+START_TEST(long_strings_that_came_in_pieces_are_known_and_keys_are_not)
+{
+    static const size_t lengths[] = { VWI_SCAN_LONG_BYTES + 1000, 3, VWI_SCAN_LONG_BYTES - 3, VWI_SCAN_LONG_BYTES - 2, 0, 3 * VWI_SCAN_LONG_BYTES };
+    struct vwi_span longs[VWI_SCAN_LONG_MAX];
+    size_t len, piece, count, i;
+    char *text = list_of_strings(lengths, VWI_ARRAY_LEN(lengths), &len);
+
+    ck_assert_uint_eq(find_longs(text, len, len, longs), 0);
+    for (piece = 700; piece < 2500; piece += 61) {
+        count = find_longs(text, len, piece, longs);
+        EXPECT(count == 3);
+        for (i = 0; i < count; i++)
+            EXPECT(longs[i].p[0] == '"' && longs[i].p[longs[i].len - 1] == '"' && strchr(",[", longs[i].p[-1]) && longs[i].p[longs[i].len] == ',');
+        EXPECT(longs[0].p == text + 1 && longs[0].len == lengths[0] + 2);
+        EXPECT(longs[1].len == lengths[3] + 2 && longs[2].len == lengths[5] + 2);
+    }
+    free(text);
+}
+END_TEST
+
+START_TEST(of_many_long_strings_the_first_are_known)
+{
+    size_t lengths[VWI_SCAN_LONG_MAX + 4], len, i;
+    struct vwi_span longs[VWI_SCAN_LONG_MAX];
+    char *text;
+
+    for (i = 0; i < VWI_ARRAY_LEN(lengths); i++)
+        lengths[i] = VWI_SCAN_LONG_BYTES;
+    text = list_of_strings(lengths, VWI_ARRAY_LEN(lengths), &len);
+    ck_assert_uint_eq(find_longs(text, len, 1000, longs), VWI_SCAN_LONG_MAX);
+    for (i = 0; i < VWI_SCAN_LONG_MAX; i++)
+        ck_assert_ptr_eq(longs[i].p, text + 1 + i * (VWI_SCAN_LONG_BYTES + 3));
+    free(text);
+}
+END_TEST
+
 START_TEST(nesting_beyond_what_is_kept_at_hand_needs_memory_and_says_so)
 {
     char text[2000];
@@ -402,6 +489,8 @@ Suite *scan_suite(void)
     tcase_add_test(tc, every_character_survives_utf8);
     tcase_add_test(tc, members_are_told_in_order_as_deep_as_was_asked_for);
     tcase_add_test(tc, a_text_in_pieces_is_judged_like_the_whole);
+    tcase_add_test(tc, long_strings_that_came_in_pieces_are_known_and_keys_are_not);
+    tcase_add_test(tc, of_many_long_strings_the_first_are_known);
     tcase_add_test(tc, nesting_beyond_what_is_kept_at_hand_needs_memory_and_says_so);
     tcase_add_test(tc, jansson_refuses_the_listed_differences_and_the_scanner_takes_them);
     tcase_add_loop_test(tc, jansson_agrees_on_mutated_texts, 0, 3);
