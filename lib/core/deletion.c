@@ -1,6 +1,6 @@
 /*
- * An entry lies where its serial says, in blocks that come and go with what waits: after an outage of the control plane the memory is given
- * back. One block is always there, so a full ring and short memory cost old entries, never the new one. Serials keep removal exact when
+ * An entry lies where its serial says, in blocks that come and go with what waits: after an outage of the control plane the memory is free
+ * again. One block is always there, so a full ring and short memory cost old entries, never the new one. Serials keep removal exact when
  * entries fell out meanwhile.
  */
 #include "core/deletion.h"

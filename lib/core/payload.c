@@ -1,6 +1,7 @@
 /*
- * Values are skipped by counting brackets, without checking them again: a payload of megabytes costs a search for quotes.
- * Every loop ends at `end` and moves forward, whatever the bytes are.
+ * Values are skipped by counting brackets, without checking them again: a payload of megabytes costs a search for quotes, but for strings
+ * whose ends are known. Every loop ends at `end` and moves forward, whatever the bytes are.
+ * The odd thing: what is known is kept for the thread, since a plugin asks through functions that have no room for it.
  */
 #include "core/payload.h"
 
@@ -28,6 +29,8 @@ static const char *known_end(const char *p, const char *end)
 {
     size_t i;
 
+    if (!known.count || p < known.strings[0].p || p > known.strings[known.count - 1].p)
+        return NULL;
     for (i = 0; i < known.count; i++)
         if (known.strings[i].p == p)
             return known.strings[i].len <= (size_t)(end - p) ? p + known.strings[i].len : NULL;
@@ -37,7 +40,7 @@ static const char *known_end(const char *p, const char *end)
 /* Behind the string whose quote is at p. A quote is the last one unless an odd number of backslashes precedes it. */
 static const char *skip_string(const char *p, const char *end)
 {
-    const char *q = known.count ? known_end(p, end) : NULL, *b;
+    const char *q = known_end(p, end), *b;
 
     if (q)
         return q;

@@ -43,8 +43,8 @@ bool vwi_payload_string(struct vwi_span value, char *out, size_t size, size_t *r
 struct vwi_span vwi_payload_unwrap(struct vwi_span payload);
 
 /*
- * Strings whose ends are known, each from quote to quote: from now on, in this thread, none that begins where one of these does is searched
- * for its end. The array and the text are borrowed until the call with NULL and 0.
+ * Strings whose ends are known, each from quote to quote, in the order of the text: from now on, in this thread, none that begins where one
+ * of these does is searched for its end. The array and the text are borrowed until the call with NULL and 0.
  */
 void vwi_payload_know(const struct vwi_span *strings, size_t count);
 

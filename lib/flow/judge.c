@@ -72,21 +72,6 @@ static bool read_auth_header(struct vwi_request *rq, struct vwi_span header, con
     return envelope_verdict(rq, verdict, &answer);
 }
 
-/* Unsecured: an envelope where the body is JSON with a payload, else a plain request. */
-static bool read_loose(struct vwi_request *rq, const struct vwi_envelope_rules *rules)
-{
-    struct vwi_text answer = VWI_TEXT_INIT;
-    enum vwi_envelope_verdict verdict = vwi_envelope_parse(rq->body, rules, &rq->envelope, &answer);
-
-    if (verdict == VWI_ENVELOPE_PLAIN || verdict == VWI_ENVELOPE_INVALID_JSON) {
-        vwi_text_fini(&answer);
-        take_plain_session(rq);
-        return true;
-    }
-    rq->enveloped = verdict == VWI_ENVELOPE_OK;
-    return envelope_verdict(rq, verdict, &answer);
-}
-
 static bool presented_key(const struct vwi_request *rq, struct vwi_span *ret)
 {
     return vwi_bearer_token(vwi_exchange_header(rq->ex, "authorization"), ret);
@@ -141,7 +126,7 @@ static bool reads_json(const struct vwi_workload_conf *workload)
 
 static bool is_read(const struct vwi_handler_conf *conf) { return conf->parser || reads_json(&conf->workload); }
 
-/* A plain body, so far as it is there. False: it is no JSON. */
+/* A plain body, so far as it is there. False: it is no JSON, or too deep to tell. */
 static bool scan_on(struct vwi_request *rq)
 {
     struct vwi_span body = vwi_exchange_body(rq->ex);
@@ -149,26 +134,47 @@ static bool scan_on(struct vwi_request *rq)
     return vwi_scan_run(rq->scan, body.p, body.len) == VWI_SCAN_MORE;
 }
 
+static enum vwi_envelope_verdict read_envelope(struct vwi_request *rq, struct vwi_text *answer)
+{
+    struct vwi_envelope_rules rules = { rq->desk->auth->json_max_depth, rq->form == VWI_FORM_LOOSE };
+
+    return rq->feed ? vwi_envelope_feed_end(rq->feed, rq->body.p, rq->body.len, &rq->envelope, answer)
+                    : vwi_envelope_parse(rq->body, &rules, &rq->envelope, answer);
+}
+
+/* Unsecured: an envelope where the body is JSON with a payload, else a plain request. */
+static bool read_loose(struct vwi_request *rq)
+{
+    struct vwi_text answer = VWI_TEXT_INIT;
+    enum vwi_envelope_verdict verdict = read_envelope(rq, &answer);
+
+    if (verdict == VWI_ENVELOPE_PLAIN || verdict == VWI_ENVELOPE_INVALID_JSON) {
+        vwi_text_fini(&answer);
+        take_plain_session(rq);
+        rq->is_json = verdict == VWI_ENVELOPE_PLAIN;
+        return true;
+    }
+    rq->enveloped = verdict == VWI_ENVELOPE_OK;
+    return envelope_verdict(rq, verdict, &answer);
+}
+
 /* Verdict 4 for credentials in the body, which is there in full. */
 bool vwi_judge_body(struct vwi_request *rq)
 {
-    const struct vwi_auth_conf *auth = rq->desk->auth;
-    const struct vwi_handler_conf *conf = rq->handler->conf;
-    struct vwi_envelope_rules rules = { auth->json_max_depth, auth->unsecured };
     struct vwi_text answer = VWI_TEXT_INIT;
 
     rq->body = vwi_exchange_body(rq->ex);
-    if (rq->form == VWI_FORM_ENVELOPE) {
+    switch (rq->form) {
+    case VWI_FORM_ENVELOPE:
         rq->enveloped = true;
-        return envelope_verdict(rq,
-                                rq->feed ? vwi_envelope_feed_end(rq->feed, rq->body.p, rq->body.len, &rq->envelope, &answer)
-                                         : vwi_envelope_parse(rq->body, &rules, &rq->envelope, &answer),
-                                &answer);
+        return envelope_verdict(rq, read_envelope(rq, &answer), &answer);
+    case VWI_FORM_LOOSE:
+        return read_loose(rq);
+    case VWI_FORM_PLAIN:
+        break;
     }
-    if (rq->form == VWI_FORM_LOOSE && !read_loose(rq, &rules))
-        return false;
-    rq->is_json = !rq->enveloped && is_read(conf) && (rq->scan ? scan_on(rq) && vwi_scan_is_whole(rq->scan)
-                                                               : vwi_json_valid(rq->body, auth->json_max_depth));
+    rq->is_json = is_read(rq->handler->conf) && (rq->scan ? scan_on(rq) && vwi_scan_is_whole(rq->scan)
+                                                          : vwi_json_valid(rq->body, rq->desk->auth->json_max_depth));
     return true;
 }
 
@@ -188,32 +194,30 @@ static bool judge_early(struct vwi_request *rq, struct vwi_span body)
     return good;
 }
 
-/* Whether it is JSON is known when the last piece is there, without another look at the first. */
-static bool take_plain(struct vwi_request *rq)
+/* So that whether it is JSON is known when the last piece is there, without another look at the first. */
+static void take_plain(struct vwi_request *rq)
 {
-    if (!is_read(rq->handler->conf))
-        return true;
     if (!rq->scan) {
         rq->scan = vwi_alloc(sizeof *rq->scan);
         if (!rq->scan)
-            return vwi_judge_refuse(rq, VWI_REASON_INTERNAL, NULL);
+            return; /* it can wait for the end */
         vwi_scan_init(rq->scan, rq->desk->auth->json_max_depth, -1);
     }
     (void)scan_on(rq);
-    return true;
 }
 
 bool vwi_judge_arriving(struct vwi_request *rq)
 {
-    struct vwi_envelope_rules rules = { rq->desk->auth->json_max_depth, false };
+    struct vwi_envelope_rules rules = { rq->desk->auth->json_max_depth, rq->form == VWI_FORM_LOOSE };
     struct vwi_span body = vwi_exchange_body(rq->ex);
     struct vwi_text answer = VWI_TEXT_INIT;
     enum vwi_envelope_fed fed;
 
-    if (rq->form == VWI_FORM_PLAIN)
-        return take_plain(rq);
-    if (rq->form != VWI_FORM_ENVELOPE)
+    if (rq->form == VWI_FORM_PLAIN) {
+        if (is_read(rq->handler->conf))
+            take_plain(rq);
         return true;
+    }
     if (!rq->feed) {
         rq->feed = vwi_alloc(sizeof *rq->feed);
         if (!rq->feed)
@@ -222,6 +226,8 @@ bool vwi_judge_arriving(struct vwi_request *rq)
     }
     while ((fed = vwi_envelope_feed(rq->feed, body.p, body.len)) == VWI_FED_AUTH)
         rq->early = true;
+    if (rq->form == VWI_FORM_LOOSE)
+        return true; /* nothing is refused, and what it is shows at the end */
     if (fed == VWI_FED_BAD || fed == VWI_FED_NOMEM)
         return envelope_verdict(rq, vwi_envelope_feed_end(rq->feed, body.p, body.len, &rq->envelope, &answer), &answer);
     return !rq->early || judge_early(rq, body);

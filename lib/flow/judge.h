@@ -19,7 +19,7 @@ bool vwi_judge_session(struct vwi_request *rq);     /* 6 */
 bool vwi_judge_payload(struct vwi_request *rq);     /* 7; body becomes what the model gets */
 void vwi_judge_weigh(struct vwi_request *rq);       /* 8; cannot fail */
 
-/* An envelope of which not all has arrived: what can be said of it already. False: refused. */
+/* A body of which not all has arrived: what can be said of it already is said, and what has come is read. False: refused. */
 bool vwi_judge_arriving(struct vwi_request *rq);
 void vwi_judge_forget(struct vwi_request *rq); /* frees what judging kept */
 

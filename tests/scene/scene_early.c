@@ -10,6 +10,7 @@
 #define HANDLERS "{'handlers': [{'route': '/echo'}, " SIZE("/size", "vast") ", " SIZE("/open", "none") "]}"
 #define SIZE(route, auth) \
     "{'route': '" route "', 'targetPath': '/echo', 'auth': '" auth "', 'workloadCalculator': {'count': '/input'}}"
+#define UNSECURED "{'unsecured': true, 'handlers': [" SIZE("/size", "vast") "]}"
 #define RECEIVED "vastworker_workload_total{kind=\"received\"}"
 
 static struct model *m;
@@ -21,6 +22,13 @@ static void setup(void)
     m = model_start();
     c = control_start();
     w = worker_start_ready(m, c, HANDLERS);
+}
+
+static void setup_unsecured(void)
+{
+    m = model_start();
+    c = control_start();
+    w = worker_start_ready(m, c, UNSECURED);
 }
 
 static void teardown(void)
@@ -147,6 +155,16 @@ START_TEST(what_stands_behind_an_image_is_weighed)
 }
 END_TEST
 
+START_TEST(what_stands_behind_an_image_is_weighed_in_any_form_where_nothing_is_signed)
+{
+    ck_assert_double_eq(weigh_behind_image("/size", _i, "{\"payload\": {", ", \"input\": [1, 2, 3]}}"), 3);
+    ck_assert_double_eq(weigh_behind_image("/size", _i, "{\"auth_data\": {\"cost\": 1}, \"payload\": {", ", \"input\": [1, 2, 3]}}"), 3);
+    ck_assert_double_eq(weigh_behind_image("/size", _i, "{", ", \"input\": [1, 2]}"), 2);
+    ck_assert_double_eq(weigh_behind_image("/size", _i, "{", ", \"input\": [1, 2]"), 100);
+    ck_assert_double_eq(weigh_behind_image("/size", _i, "{{", ", \"input\": [1, 2]}"), 100);
+}
+END_TEST
+
 START_TEST(an_envelope_that_is_no_json_is_refused_before_the_rest_has_come)
 {
     static const char *const wrong[] = { "{\"auth_data\": {\"cost\" 1", "{,", "\xef\xbb\xbf{}", "{\"payload\": {\"a\": \"\xff" };
@@ -204,6 +222,10 @@ Suite *early_suite(void)
     tcase_add_loop_test(t, an_envelope_that_is_no_json_is_refused_before_the_rest_has_come, 0, 4);
     tcase_add_loop_test(t, an_envelope_that_is_not_large_or_begins_with_its_payload_is_judged_at_its_end, 0, 2);
     tcase_add_test(t, a_client_that_leaves_while_its_envelope_arrives_is_booked_nowhere);
+    suite_add_tcase(suite, t);
+    t = tcase_create("unsecured");
+    tcase_add_checked_fixture(t, setup_unsecured, teardown);
+    tcase_add_loop_test(t, what_stands_behind_an_image_is_weighed_in_any_form_where_nothing_is_signed, 0, 2);
     suite_add_tcase(suite, t);
     return suite;
 }

@@ -1,4 +1,4 @@
-/* The ring of what is to be told: order, bound, removal by serial, short memory, and memory that is given back. */
+/* The ring of what is to be told: order, bound, removal by serial, short memory, and memory that is given back. A test names an entry by its serial. */
 #include <check.h>
 
 #include "base/mem.h"
@@ -16,7 +16,6 @@ static struct vwi_deletions *make(size_t max)
     return ring;
 }
 
-/* Named after its serial. */
 static void add(struct vwi_deletions *ring, uint64_t serial)
 {
     struct vwi_deletion d = { .request_idx = (long long)serial, .status = VWI_DELETION_ERROR };
@@ -114,6 +113,27 @@ START_TEST(deletions_that_found_no_memory_cost_the_oldest_few)
 }
 END_TEST
 
+/* What comes after an outage has to find its memory again, as what came before it had to. */
+START_TEST(deletions_that_were_told_leave_no_memory_behind)
+{
+    struct vwi_deletions *ring = make(MAX);
+    uint64_t serial, dropped;
+
+    for (serial = 1; serial <= MAX; serial++)
+        add(ring, serial);
+    vwi_deletions_drop(ring, MAX);
+    for (; serial <= 2 * MAX; serial++) {
+        vwi_mem_fail_nth(0);
+        add(ring, serial);
+        vwi_mem_fail_never();
+    }
+    dropped = vwi_deletions_dropped(ring);
+    ck_assert_uint_gt(dropped, MAX / 2);
+    expect_held(ring, MAX + dropped, 2 * MAX);
+    vwi_deletions_destroy(ring);
+}
+END_TEST
+
 START_TEST(deletions_of_one_place_are_the_newest)
 {
     struct vwi_deletions *ring = make(0);
@@ -159,6 +179,7 @@ Suite *deletion_suite(void)
     tcase_add_loop_test(tc, deletions_keep_their_order_whatever_comes_and_goes, 0, 4);
     tcase_add_loop_test(tc, deletions_survive_short_memory_at_every_step, 0, 4);
     tcase_add_test(tc, deletions_that_found_no_memory_cost_the_oldest_few);
+    tcase_add_test(tc, deletions_that_were_told_leave_no_memory_behind);
     tcase_add_test(tc, deletions_of_one_place_are_the_newest);
     tcase_add_test(tc, deletions_are_made_whole_or_not_at_all);
     suite_add_tcase(s, tc);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "core/payload.h"
 #include "core/scan.h"
 #include "oracle_json.h"
 
@@ -366,7 +367,8 @@ static size_t find_longs(const char *text, size_t len, size_t piece, struct vwi_
 
 START_TEST(long_strings_that_came_in_pieces_are_known_and_keys_are_not)
 {
-    static const size_t lengths[] = { VWI_SCAN_LONG_BYTES + 1000, 3, VWI_SCAN_LONG_BYTES - 3, VWI_SCAN_LONG_BYTES - 2, 0, 3 * VWI_SCAN_LONG_BYTES };
+    static const size_t lengths[] = { VWI_SCAN_LONG_BYTES + 1000, 3, VWI_SCAN_LONG_BYTES - 3, VWI_SCAN_LONG_BYTES - 2, 0,
+                                      3 * VWI_SCAN_LONG_BYTES };
     struct vwi_span longs[VWI_SCAN_LONG_MAX];
     size_t len, piece, count, i;
     char *text = list_of_strings(lengths, VWI_ARRAY_LEN(lengths), &len);
@@ -376,11 +378,48 @@ START_TEST(long_strings_that_came_in_pieces_are_known_and_keys_are_not)
         count = find_longs(text, len, piece, longs);
         EXPECT(count == 3);
         for (i = 0; i < count; i++)
-            EXPECT(longs[i].p[0] == '"' && longs[i].p[longs[i].len - 1] == '"' && strchr(",[", longs[i].p[-1]) && longs[i].p[longs[i].len] == ',');
+            EXPECT(longs[i].p[0] == '"' && longs[i].p[longs[i].len - 1] == '"' && longs[i].p[longs[i].len] == ',');
         EXPECT(longs[0].p == text + 1 && longs[0].len == lengths[0] + 2);
         EXPECT(longs[1].len == lengths[3] + 2 && longs[2].len == lengths[5] + 2);
     }
     free(text);
+}
+END_TEST
+
+/* Strings of escapes and of characters of four bytes, cut within them by pieces of odd sizes: the walk with their ends known finds what it
+ * finds without. */
+START_TEST(strings_cut_in_escapes_and_characters_end_where_they_would)
+{
+    static const char *const units[] = { "\\u00e9\\\"", "\xf0\x9f\x98\x80", "\\\\", "x\\ud83d\\ude00\xc3\xa9" };
+    struct vwi_span longs[VWI_SCAN_LONG_MAX], with, without, text;
+    size_t i, piece, size = VWI_ARRAY_LEN(units) * (VWI_SCAN_LONG_BYTES + 100), count;
+    char *buf = malloc(size), pointer[] = "/0";
+
+    text = (struct vwi_span){ buf, 1 };
+    buf[0] = '[';
+    for (i = 0; i < VWI_ARRAY_LEN(units); i++) {
+        size_t end = text.len + VWI_SCAN_LONG_BYTES;
+
+        buf[text.len++] = '"';
+        for (; text.len < end; text.len += strlen(units[i]))
+            memcpy(buf + text.len, units[i], strlen(units[i]));
+        buf[text.len++] = '"';
+        buf[text.len++] = i + 1 < VWI_ARRAY_LEN(units) ? ',' : ']';
+    }
+    for (piece = 501; piece < 530; piece++) {
+        count = find_longs(buf, text.len, piece, longs);
+        EXPECT(count == VWI_ARRAY_LEN(units));
+        for (i = 0; i < count; i++) {
+            pointer[1] = (char)('0' + i);
+            EXPECT(vwi_payload_find(text, pointer, &without) == VWI_KIND_STRING);
+            vwi_payload_know(longs, count);
+            EXPECT(vwi_payload_find(text, pointer, &with) == VWI_KIND_STRING);
+            EXPECT(vwi_payload_count(text) == VWI_ARRAY_LEN(units));
+            vwi_payload_know(NULL, 0);
+            EXPECT(with.p == without.p && with.len == without.len && longs[i].p == with.p && longs[i].len == with.len);
+        }
+    }
+    free(buf);
 }
 END_TEST
 
@@ -490,6 +529,7 @@ Suite *scan_suite(void)
     tcase_add_test(tc, members_are_told_in_order_as_deep_as_was_asked_for);
     tcase_add_test(tc, a_text_in_pieces_is_judged_like_the_whole);
     tcase_add_test(tc, long_strings_that_came_in_pieces_are_known_and_keys_are_not);
+    tcase_add_test(tc, strings_cut_in_escapes_and_characters_end_where_they_would);
     tcase_add_test(tc, of_many_long_strings_the_first_are_known);
     tcase_add_test(tc, nesting_beyond_what_is_kept_at_hand_needs_memory_and_says_so);
     tcase_add_test(tc, jansson_refuses_the_listed_differences_and_the_scanner_takes_them);

@@ -151,6 +151,13 @@ def descendants(pid):
     return found + [one for child in found for one in descendants(child)]
 
 
+def pin(pids, cores):
+    """All their threads, and those of their children, run on these cores from now on, and what they start later."""
+    for pid in (one for parent in pids for one in family(parent)):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            os.sched_setaffinity(int(task), cores)
+
+
 def cpu_us(pid):
     """On a CPU, all threads: nanoseconds from the scheduler, or the coarse ticks of a kernel without its statistics."""
     total = 0.0
