@@ -265,8 +265,9 @@ bool vwi_judge_can_stream(const struct vwi_request *rq)
 {
     const struct vwi_handler_conf *conf = rq->handler->conf;
     bool binary = cannot_be_json(vwi_exchange_header(rq->ex, "content-type"));
+    bool looked_at = conf->parser || conf->heartbeat.enabled; /* which wants to know whether a stream is asked for */
 
-    if (rq->form != VWI_FORM_PLAIN || (conf->parser && !binary))
+    if (rq->form != VWI_FORM_PLAIN || (looked_at && !binary))
         return false;
     if (conf->workload.kind == VWI_WORKLOAD_BYTES)
         return vwi_exchange_length(rq->ex) >= 0;

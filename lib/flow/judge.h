@@ -23,7 +23,7 @@ void vwi_judge_weigh(struct vwi_request *rq);       /* 8; cannot fail */
 bool vwi_judge_arriving(struct vwi_request *rq);
 void vwi_judge_forget(struct vwi_request *rq); /* frees what judging kept */
 
-/* May the body go to the model as it comes? Only where nothing here has to read it. */
+/* May the body go to the model as it comes? Only where nothing here has to read it, be it for a heartbeat. */
 bool vwi_judge_can_stream(const struct vwi_request *rq);
 
 #endif

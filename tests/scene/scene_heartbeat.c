@@ -196,6 +196,31 @@ START_TEST(an_envelope_that_asks_for_a_stream_waits_in_one)
 }
 END_TEST
 
+/* A body of that size would stream to the model from its turn on, and wait unread until then, if nobody had to look into it. */
+START_TEST(a_large_body_that_asks_for_a_stream_waits_in_one)
+{
+    struct worker *w = start(SERIAL);
+    int first = begin(w, "1.1", "/hold", "", "{}"), second;
+    char *prompt = malloc(200001), *body = NULL, seen[4096];
+
+    memset(prompt, 'p', 200000);
+    prompt[200000] = '\0';
+    ck_assert_int_gt(asprintf(&body, "{\"prompt\": \"%s\", \"stream\": true}", prompt), 0);
+    model_wait_requests(m, 1);
+    second = begin(w, "1.1", "/stream/1", "Content-Type: application/json\r\nAccept: application/json\r\n", body);
+    wait_head(second, OF_EVENTS);
+    wait_beats(second, true, 2);
+    model_permit(m, 2);
+    client_read_until(second, "9\r\ndata: 1\n\n\r\n0\r\n\r\n", seen, sizeof seen);
+    worker_wait(w, served_two, NULL);
+    client_close(first);
+    client_close(second);
+    free(body);
+    free(prompt);
+    ck_assert_int_eq(worker_finish(w), VW_OK);
+}
+END_TEST
+
 /* Some servers send the head at once and think then. */
 START_TEST(they_go_on_behind_the_models_head_until_its_first_byte)
 {
@@ -394,6 +419,7 @@ Suite *heartbeat_suite(void)
     tcase_add_test(tc, a_client_that_takes_neither_events_nor_json_waits_in_silence);
     tcase_add_test(tc, an_envelope_asks_the_model_for_no_coding_either);
     tcase_add_test(tc, an_envelope_that_asks_for_a_stream_waits_in_one);
+    tcase_add_test(tc, a_large_body_that_asks_for_a_stream_waits_in_one);
     tcase_add_test(tc, they_go_on_behind_the_models_head_until_its_first_byte);
     tcase_add_loop_test(tc, what_comes_behind_a_heartbeat_fits_it, 0, (int)(sizeof ends / sizeof ends[0]));
     tcase_add_test(tc, half_a_json_answer_behind_a_heartbeat_is_a_cut);
