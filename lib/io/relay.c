@@ -104,9 +104,16 @@ static void be_late(struct vwi_relay *relay)
     vwi_text_fini(&relay->headers);
 }
 
+/* Events get the end of their last line, and told what broke them, also where the model has announced a length. */
+static bool may_grow(const struct vwi_relay *relay, const struct vwi_answer *answer)
+{
+    return relay->traits.events && !relay->traits.coded && !relay->head_request && answer->content_length > 0;
+}
+
 static void on_head(void *arg, const struct vwi_answer *answer)
 {
     struct vwi_relay *relay = arg;
+    bool built;
 
     relay->status = answer->status;
     if (relay->events.on_head && !relay->events.on_head(relay->arg, answer)) {
@@ -116,10 +123,10 @@ static void on_head(void *arg, const struct vwi_answer *answer)
     }
     if (!relay->lease)
         return; /* cancelled inside */
-    relay->length = answer->chunked ? -1 : answer->content_length;
     relay->held = true;
-    if (!vwi_answer_fields_head(&relay->headers, answer, &relay->traits) ||
-        (relay->extra[0] && !vwi_text_adds(&relay->headers, relay->extra)))
+    built = vwi_answer_fields_head(&relay->headers, answer, &relay->traits);
+    relay->length = answer->chunked || may_grow(relay, answer) ? -1 : answer->content_length;
+    if (!built || (relay->extra[0] && !vwi_text_adds(&relay->headers, relay->extra)))
         finish(relay, VWI_UPSTREAM_RESET, "out of memory");
     else if (answer->status == 101)
         switch_protocol(relay, answer);

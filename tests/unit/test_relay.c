@@ -350,7 +350,12 @@ static const struct {
     { "1.1", OK SSE CHUNKED "\r\n9\r\ndata: a\n\n\r\n", "0\r\n\r\n", "data: a\n\n\r\n0\r\n\r\n" },
     { "1.1", OK SSE CHUNKED "\r\n9\r\ndata: a\n\n\r\n0\r\n\r\n", NULL, "Content-Length: 9\r\n\r\ndata: a\n\n" },
     { "1.1", OK SSE CHUNKED "Content-Encoding: gzip\r\n\r\n2\r\nzz\r\n", "0\r\n\r\n", "2\r\nzz\r\n0\r\n\r\n" },
-    { "1.1", OK SSE "Content-Length: 7\r\n\r\ndata: a", NULL, "Content-Length: 7\r\n\r\ndata: a" },
+    { "1.1", OK SSE "Content-Length: 7\r\n\r\ndata: a", NULL, "Content-Length: 8\r\n\r\ndata: a\n" },
+    { "1.1", OK SSE "Content-Length: 9\r\n\r\ndata: a\n\n", NULL, "Content-Length: 9\r\n\r\ndata: a\n\n" },
+    { "1.1", OK SSE "Content-Length: 16\r\n\r\ndata: a\n\n", "data: b", "7\r\ndata: b\r\n1\r\n\n\r\n0\r\n\r\n" },
+    { "1.0", OK SSE "Content-Length: 16\r\n\r\ndata: a\n\n", "data: b", "\r\n\r\ndata: a\n\ndata: b\n" },
+    { "1.1", OK SSE "Content-Encoding: gzip\r\nContent-Length: 2\r\n\r\nzz", NULL, "Content-Length: 2\r\n\r\nzz" },
+    { "1.1", OK NDJSON "Content-Length: 2\r\n\r\n{}", NULL, "Content-Length: 2\r\n\r\n{}" },
     { "1.1", OK CHUNKED "\r\n2\r\n{}\r\n", "0\r\n\r\n", "2\r\n{}\r\n0\r\n\r\n" },
 };
 
@@ -531,6 +536,7 @@ static const struct {
     { "1.1", OK SSE CHUNKED "\r\n9\r\ndata: a\n\n\r\n", "data: a\n\n\r\n", RESET_EVENT "\r\n0\r\n\r\n", false },
     { "1.1", OK SSE CHUNKED "\r\n", "\r\n\r\n", RESET_EVENT "\r\n0\r\n\r\n", false },
     { "1.0", OK SSE CHUNKED "\r\n4\r\ndata\r\n", "\r\n\r\ndata\n\n", RESET_EVENT, false },
+    { "1.1", OK SSE "Content-Length: 100\r\n\r\ndata: 1\n", "8\r\ndata: 1\n\r\n", RESET_EVENT "\r\n0\r\n\r\n", false },
 };
 
 START_TEST(event_stream_that_breaks_ends_with_an_error_event)
@@ -555,7 +561,8 @@ END_TEST
 static const char *const cut_streams[] = {
     OK SSE CHUNKED "Content-Encoding: gzip\r\n\r\n2\r\nzz\r\n",
     OK NDJSON CHUNKED "\r\n2\r\n{}\r\n",
-    OK SSE "Content-Length: 100\r\n\r\ndata: 1\n",
+    OK SSE "Content-Encoding: gzip\r\nContent-Length: 100\r\n\r\nzz",
+    OK NDJSON "Content-Length: 100\r\n\r\n{}\n",
 };
 
 START_TEST(other_streams_that_break_are_cut)
