@@ -23,6 +23,23 @@ static void leave(struct vwi_drain *drain)
     vwi_loop_stop(drain->desk->loop);
 }
 
+static void look(struct vwi_drain *drain);
+
+static void on_flushed(void *arg)
+{
+    struct vwi_drain *drain = arg;
+
+    drain->flushed = true;
+    drain->all_told = drain->desk->report && vwi_report_is_told(drain->desk->report);
+    look(drain);
+}
+
+static void flush(struct vwi_drain *drain)
+{
+    drain->flushed = false;
+    vwi_report_flush(drain->desk->report, drain->hasty ? CUT_FLUSH_LIMIT_MS : FLUSH_LIMIT_MS, on_flushed, drain);
+}
+
 /* Whoever is still connected has an answer to read, or does not know yet that we close; of sessions that were cut the model server may
  * have to hear yet, and be told to stop what else was cut. */
 static void look(struct vwi_drain *drain)
@@ -44,15 +61,10 @@ static void look(struct vwi_drain *drain)
         vwi_timer_start(&drain->timer, LOOK_MS);
         return;
     }
-    leave(drain);
-}
-
-static void on_flushed(void *arg)
-{
-    struct vwi_drain *drain = arg;
-
-    drain->flushed = true;
-    look(drain);
+    if (drain->all_told && !vwi_report_is_told(drain->desk->report))
+        flush(drain); /* somebody was refused since */
+    else
+        leave(drain);
 }
 
 static void finish(struct vwi_drain *drain)
@@ -68,7 +80,7 @@ static void finish(struct vwi_drain *drain)
     if (vwi_sessions_idle(drain->desk->sessions) && !vwi_desk_cancels(drain->desk))
         vwi_supervise_stop(drain->desk->supervise); /* while the last report is told */
     if (drain->desk->report)
-        vwi_report_flush(drain->desk->report, drain->hasty ? CUT_FLUSH_LIMIT_MS : FLUSH_LIMIT_MS, on_flushed, drain);
+        flush(drain);
     else
         on_flushed(drain);
 }

@@ -18,6 +18,7 @@ struct vwi_drain {
     int64_t stopped_ms;        /* the same of calls of cancel, which have limits of their own */
     double due_s;              /* the next limit, since it began */
     bool draining, finishing, flushed;
+    bool all_told; /* as of then, the control plane knew everything */
     bool gave_up; /* on ends of sessions that the model server does not take */
     bool hasty; /* somebody wants us gone now */
 };

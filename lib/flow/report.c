@@ -54,7 +54,7 @@ static double disk_used_gib(void)
 
 /* ---- last words ---- */
 
-static bool all_told(const struct vwi_report *report)
+bool vwi_report_is_told(const struct vwi_report *report)
 {
     return !report->urgent && !vwi_post_is_busy(report->post, VWI_POST_STATUS) && !vwi_post_is_busy(report->post, VWI_POST_DELETIONS) &&
            !vwi_ledger_changed(report->ledger) && vwi_ledger_deletions_count(report->ledger) == 0;
@@ -64,7 +64,7 @@ static void check_flushed(struct vwi_report *report)
 {
     vwi_loop_fn fn = report->on_flushed;
 
-    if (!fn || !all_told(report))
+    if (!fn || !vwi_report_is_told(report))
         return;
     report->on_flushed = NULL;
     vwi_timer_stop(&report->limit);

@@ -45,6 +45,7 @@ void vwi_report_hurry(struct vwi_report *report);
 void vwi_report_settled(struct vwi_report *report); /* a request was settled; NULL is fine */
 /* Send what is left, then call fn once: when all was accepted, or after timeout_ms. */
 void vwi_report_flush(struct vwi_report *report, int64_t timeout_ms, vwi_loop_fn fn, void *arg);
+bool vwi_report_is_told(const struct vwi_report *report); /* all there is was accepted */
 /* Where the worker ends with requests whose end was not acknowledged: names the first of them in the log. NULL: nobody to tell. */
 void vwi_report_say_untold(const struct vwi_report *report);
 struct vwi_report_stats vwi_report_stats(const struct vwi_report *report);

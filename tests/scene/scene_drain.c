@@ -363,6 +363,40 @@ START_TEST(what_a_second_word_cuts_is_named_up_to_a_number)
 }
 END_TEST
 
+/* The call of cancel keeps the worker, which has told everything, until the model answers it. */
+START_TEST(who_is_refused_after_the_last_words_is_told_of_before_the_end)
+{
+    char *body, head[100];
+    int slow, job;
+    json_t *deletions;
+
+    restart("{'maxPerf': 200, 'drainTimeout': 0.1, 'handlers': [{'route': '/ok', " UNITS "}, {'route': '/hold', " UNITS ", "
+            "'cancel': {'path': '/hold', 'grace': 1000}}]}");
+    job = begin(1);
+    slow = client_connect(worker_port(w));
+    body = envelope(c, 2, "{'units': 10}");
+    snprintf(head, sizeof head, "POST /ok HTTP/1.1\r\nHost: w\r\nContent-Length: %zu\r\n", strlen(body));
+    client_send(slow, head);
+    drain();
+    end(job, 503);
+    model_wait_requests(m, 2);
+    control_wait_deletions(c, 1);
+    control_hold(c, true);
+    client_send(slow, "\r\n");
+    client_send(slow, body);
+    end(slow, 503);
+    control_wait_held(c, 1);
+    model_permit(m, 2);
+    control_hold(c, false);
+    ck_assert_int_eq(worker_join(w), VW_OK);
+    deletions = control_deletions(c);
+    ck_assert_uint_eq(json_array_size(deletions), 2);
+    ck_assert_double_eq(control_sum(c, "rej_load"), 10);
+    json_decref(deletions);
+    free(body);
+}
+END_TEST
+
 /* Others may go on for long, and it must not hold the connection that long. */
 START_TEST(a_client_that_does_not_read_its_answer_is_cut_at_its_limit)
 {
@@ -423,6 +457,7 @@ Suite *drain_suite(void)
     tcase_add_test(tc, a_queued_request_gets_the_place_of_one_that_was_cut);
     tcase_add_test(tc, a_stream_that_is_cut_ends_with_an_error_event);
     tcase_add_test(tc, what_a_second_word_cuts_is_named_up_to_a_number);
+    tcase_add_test(tc, who_is_refused_after_the_last_words_is_told_of_before_the_end);
     tcase_add_test(tc, a_body_that_a_drain_would_refuse_is_not_waited_for);
     tcase_add_test(tc, a_client_that_does_not_read_its_answer_is_cut_at_its_limit);
     suite_add_tcase(s, tc);
