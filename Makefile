@@ -211,7 +211,7 @@ fuzz:
 	@command -v clang >/dev/null || { echo "make fuzz: clang is missing. Remedy: install clang (Debian: clang and libclang-rt-14-dev)." >&2; exit 1; }
 	@mkdir -p build/fuzz/$(T)
 	clang -std=c11 -D_GNU_SOURCE -g -O1 -fsanitize=fuzzer,address,undefined -pthread -w -Iinclude -Ilib -Itests $(PKG_CFLAGS) $(LLHTTP_CFLAGS) \
-	  -DLLHTTP_STRICT_MODE=1 -DVWI_PLUGIN_DIR='""' -o build/fuzz/fuzz_$(T) tests/fuzz/fuzz_$(T).c $(LIB_SRCS) $(if $(LLHTTP_OBJS),$(wildcard $(LLHTTP_SRC)/*.c)) $(LIBS)
+	  -DLLHTTP_STRICT_MODE=1 -DVWI_SCAN_LONG_BYTES=8 -DVWI_PLUGIN_DIR='""' -o build/fuzz/fuzz_$(T) tests/fuzz/fuzz_$(T).c $(LIB_SRCS) $(if $(LLHTTP_OBJS),$(wildcard $(LLHTTP_SRC)/*.c)) $(LIBS)
 	build/fuzz/fuzz_$(T) -max_total_time=$(FUZZ_S) -timeout=5 build/fuzz/$(T) tests/fuzz/corpus/$(T)
 
 # docs/config.md and docs/config.schema.json grow from the table of keys; a test keeps them equal.

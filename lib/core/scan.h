@@ -14,8 +14,10 @@
 
 #define VWI_SCAN_DEPTH_MAX 10000 /* a higher max_depth is read as this */
 #define VWI_SCAN_TELL_MAX 2      /* a higher tell is not allowed */
+#define VWI_SCAN_LONG_MAX 16 /* as many are kept; a payload has an image or a few */
+#ifndef VWI_SCAN_LONG_BYTES  /* a fuzzer's texts are short */
 #define VWI_SCAN_LONG_BYTES (16u * 1024)
-#define VWI_SCAN_LONG_MAX 16
+#endif
 #define VWI_SCAN_NEAR_WORDS 8
 #define VWI_SCAN_FAR_WORDS ((VWI_SCAN_DEPTH_MAX + 63) / 64 - VWI_SCAN_NEAR_WORDS)
 
