@@ -180,6 +180,76 @@ START_TEST(without_descriptors_left_what_is_open_is_served_and_the_rest_waits)
 }
 END_TEST
 
+#define COLLECTING "{'route': '/c/*', 'targetPath': '/*', 'auth': 'none', 'allowParallelRequests': true, 'workloadCalculator': {'count': '/x'}}"
+
+static void send_part(int fd, size_t length, size_t part)
+{
+    char head[200], *body = malloc(part);
+
+    memset(body, ' ', part);
+    snprintf(head, sizeof head, "POST /c/x HTTP/1.1\r\nHost: a\r\nContent-Length: %zu\r\n\r\n", length);
+    client_send(fd, head);
+    client_send_bytes(fd, body, part);
+    free(body);
+}
+
+/* What is held is given back when its request is over. */
+START_TEST(more_bodies_than_there_is_memory_for_are_refused_and_those_held_are_served)
+{
+    struct model *m = model_start();
+    struct worker *w = worker_start_ready(m, NULL, "{'limits': {'maxBodyBytes': 1000000, 'maxBufferedBytes': 1000000}, 'handlers': ["
+                                                   COLLECTING ", " OPEN_HANDLER "]}");
+    struct neighbour next_door = neighbour_begin(worker_port(w));
+    int held = client_connect(worker_port(w)), late = client_connect(worker_port(w)), i;
+    struct answer a;
+
+    send_part(held, 800001, 800000);
+    for (i = 0; i < 40; i++)
+        neighbour_serve(&next_door, "while it is read");
+    send_part(late, 700000, 700000);
+    expect_no_room(late);
+    client_close(late);
+    neighbour_serve(&next_door, "beside the one that is held");
+    client_send(held, "1");
+    a = client_read(held);
+    ck_assert_int_eq(a.status, 200);
+    answer_fini(&a);
+    late = client_connect(worker_port(w));
+    send_part(late, 700000, 700000);
+    a = client_read(late);
+    ck_assert_int_eq(a.status, 200);
+    answer_fini(&a);
+    client_close(late);
+    client_close(held);
+    neighbour_end(&next_door);
+    ck_assert_int_eq(worker_finish(w), VW_OK);
+    model_stop(m);
+}
+END_TEST
+
+START_TEST(a_connection_that_is_idle_for_too_long_is_closed_and_others_are_not)
+{
+    struct model *m = model_start();
+    struct worker *w = worker_start_ready(m, NULL, "{'timeouts': {'clientIdle': 0.3}, 'handlers': [" OPEN_HANDLER "]}");
+    int idle = client_connect(worker_port(w)), busy = client_connect(worker_port(w));
+    struct answer a;
+
+    expect_served(idle);
+    client_send(busy, "GET /m/hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    model_wait_requests(m, 2);
+    ck_assert(client_is_closed(idle)); /* without a word */
+    model_permit(m, 1);
+    a = client_read(busy);
+    ck_assert_int_eq(a.status, 200);
+    answer_fini(&a);
+    ck_assert(client_is_closed(busy)); /* when its time came */
+    client_close(busy);
+    client_close(idle);
+    ck_assert_int_eq(worker_finish(w), VW_OK);
+    model_stop(m);
+}
+END_TEST
+
 Suite *limits_suite(void);
 
 Suite *limits_suite(void)
@@ -189,6 +259,8 @@ Suite *limits_suite(void)
 
     tcase_add_test(tc, a_connection_past_the_limit_is_told_so);
     tcase_add_test(tc, a_flood_of_connections_has_a_bound_of_its_own);
+    tcase_add_test(tc, more_bodies_than_there_is_memory_for_are_refused_and_those_held_are_served);
+    tcase_add_test(tc, a_connection_that_is_idle_for_too_long_is_closed_and_others_are_not);
     tcase_add_loop_test(tc, without_descriptors_left_what_is_open_is_served_and_the_rest_waits, 0, 2);
     suite_add_tcase(s, tc);
     return s;

@@ -456,107 +456,187 @@ START_TEST(ledger_sums_do_not_drift)
 }
 END_TEST
 
-/* What a careful clerk would have noted, in whole units. */
+#define STEPS 40000
+#define PEOPLE 40
+
+/* What a careful clerk would have noted, in whole units; of each request_idx, its end. */
 struct clerk {
     double started, given_back, rejected, served, cur_load;
     double told_new, told_rej, told_perf;
-    uint64_t received, deletions, deleted;
+    uint64_t received, dues, told;
+    long long next_idx;
+    struct due {
+        bool is_due, is_told;
+        enum vwi_deletion_status status;
+        double entered_s, started_s, completed_s;
+    } ends[STEPS + 1];
 };
 
-static void start_or_settle(struct vwi_ledger *l, struct clerk *clerk, struct vwi_entry *e, unsigned long long *seed)
+static void expect_deletion(struct clerk *clerk, const struct vwi_work *w, enum vwi_deletion_status status, double entered_s, double started_s,
+                            double completed_s)
 {
-    struct vwi_work w = work((long long)(next_random(seed) % 5), (double)(next_random(seed) % 100));
-
-    w.kind = (enum vwi_work_kind)(next_random(seed) % 3);
-    w.route = next_random(seed) % 4; /* 3 is no route */
-    if (!e->in_flight) {
-        vwi_ledger_start(l, e, &w, 1, 1);
-        clerk->started += w.workload;
-        clerk->received++;
-        clerk->cur_load += w.kind == VWI_WORK_INSIDE ? 0 : w.workload;
+    if (w->kind == VWI_WORK_INSIDE || w->kind == VWI_WORK_CONTROL || !w->has_request_idx)
         return;
-    }
-    w = e->work;
-    clerk->cur_load -= w.kind == VWI_WORK_INSIDE ? 0 : w.workload;
-    clerk->deletions += w.kind == VWI_WORK_INSIDE ? 0 : 1;
-    switch (next_random(seed) % VWI_OUTCOMES) {
-    case VWI_OUTCOME_SERVED:
-        clerk->served += w.workload;
-        vwi_ledger_settle(l, e, VWI_OUTCOME_SERVED, 2);
-        break;
-    case VWI_OUTCOME_ERRORED:
-        vwi_ledger_settle(l, e, VWI_OUTCOME_ERRORED, 2);
-        break;
-    case VWI_OUTCOME_CANCELLED:
-        clerk->given_back += w.workload;
-        vwi_ledger_settle(l, e, VWI_OUTCOME_CANCELLED, 2);
-        break;
-    default:
-        clerk->given_back += w.workload;
-        clerk->rejected += w.workload;
-        vwi_ledger_settle(l, e, VWI_OUTCOME_QUEUE_TIMEOUT, 2);
-    }
-    ck_assert(!vwi_ledger_settle(l, e, VWI_OUTCOME_SERVED, 2));
+    clerk->dues++;
+    clerk->ends[w->request_idx] = (struct due){ true, false, status, entered_s, started_s, completed_s };
 }
 
-static void tell(struct vwi_ledger *l, struct clerk *clerk, struct vwi_report_snapshot *s)
-{
-    struct vwi_deletion told[50];
-    size_t n = vwi_ledger_deletions(l, 50, told);
+/* In whole seconds, so that no sum is rounded. */
+static double at_s(int64_t step) { return 1e9 + (double)step; }
+static int64_t at_us(int64_t step) { return step * 1000000; }
 
+static struct vwi_work any_work(struct clerk *clerk, unsigned long long *seed)
+{
+    struct vwi_work w = work(clerk->next_idx++, (double)(next_random(seed) % 100));
+
+    w.kind = (enum vwi_work_kind)(next_random(seed) % 4);
+    w.route = next_random(seed) % 4; /* 3 is no route */
+    w.has_request_idx = next_random(seed) % 5;
+    return w;
+}
+
+static void begin_one(struct vwi_ledger *l, struct clerk *clerk, struct vwi_entry *e, int64_t step, unsigned long long *seed)
+{
+    struct vwi_work w = any_work(clerk, seed);
+
+    memset(e, 0, sizeof *e);
+    vwi_ledger_start(l, e, &w, at_s(step), at_us(step));
+    if (w.kind == VWI_WORK_CONTROL)
+        return;
+    clerk->started += w.workload;
+    clerk->received++;
+    clerk->cur_load += w.kind == VWI_WORK_INSIDE ? 0 : w.workload;
+}
+
+static void end_one(struct vwi_ledger *l, struct clerk *clerk, struct vwi_entry *e, int64_t step, unsigned long long *seed)
+{
+    enum vwi_outcome outcome = (enum vwi_outcome)(next_random(seed) % VWI_OUTCOMES);
+    const struct vwi_work w = e->work;
+    double load = w.kind == VWI_WORK_CONTROL ? 0 : w.workload, end_s = at_s(step), began_s = e->ran ? e->started_s : 0;
+
+    clerk->cur_load -= w.kind == VWI_WORK_INSIDE ? 0 : load;
+    clerk->served += outcome == VWI_OUTCOME_SERVED ? load : 0;
+    clerk->given_back += outcome == VWI_OUTCOME_CANCELLED || outcome == VWI_OUTCOME_QUEUE_TIMEOUT ? load : 0;
+    clerk->rejected += outcome == VWI_OUTCOME_QUEUE_TIMEOUT ? load : 0;
+    ck_assert(vwi_ledger_settle(l, e, outcome, at_us(step)));
+    ck_assert(!vwi_ledger_settle(l, e, VWI_OUTCOME_SERVED, at_us(step)));
+    switch (outcome) {
+    case VWI_OUTCOME_SERVED:
+        expect_deletion(clerk, &w, VWI_DELETION_SUCCESS, e->entered_s, began_s, end_s);
+        break;
+    case VWI_OUTCOME_ERRORED:
+        expect_deletion(clerk, &w, VWI_DELETION_ERROR, e->entered_s, began_s, end_s);
+        break;
+    case VWI_OUTCOME_CANCELLED:
+        expect_deletion(clerk, &w, VWI_DELETION_CANCELLED, e->entered_s, began_s, 0);
+        break;
+    default:
+        expect_deletion(clerk, &w, VWI_DELETION_REJECTED, e->entered_s, 0, 0);
+    }
+}
+
+static void go_on_with(struct vwi_ledger *l, struct clerk *clerk, struct vwi_entry *e, int64_t step, unsigned long long *seed)
+{
+    if (!e->in_flight) {
+        begin_one(l, clerk, e, step, seed);
+    } else if (!e->ran && next_random(seed) % 2) {
+        vwi_ledger_run(l, e, at_us(step));
+        ck_assert_double_eq(e->started_s, at_s(step));
+    } else {
+        end_one(l, clerk, e, step, seed);
+    }
+}
+
+static void reject_one(struct vwi_ledger *l, struct clerk *clerk, int64_t step, unsigned long long *seed)
+{
+    struct vwi_work w = any_work(clerk, seed);
+
+    vwi_ledger_reject(l, &w, QUEUE_FULL, at_s(step));
+    expect_deletion(clerk, &w, VWI_DELETION_REJECTED, at_s(step), w.kind == VWI_WORK_SESSION ? at_s(step) : 0, 0);
+    if (w.kind == VWI_WORK_CONTROL)
+        return;
+    clerk->rejected += w.workload;
+    clerk->received++;
+}
+
+static void tell_sums(struct vwi_ledger *l, struct clerk *clerk, struct vwi_report_snapshot *s)
+{
     vwi_ledger_acknowledge(l, s);
     clerk->told_new += s->new_load;
     clerk->told_rej += s->rej_load;
     clerk->told_perf += s->cur_perf;
     vwi_report_snapshot_fini(s);
-    if (n > 0)
-        vwi_ledger_deletions_drop(l, told[n - 1].serial);
-    clerk->deleted += n;
 }
 
+/* Each is told once, as it ended, and in time. */
+static void tell_ends(struct vwi_ledger *l, struct clerk *clerk)
+{
+    struct vwi_deletion told[50];
+    size_t i, n = vwi_ledger_deletions(l, 50, told);
+
+    for (i = 0; i < n; i++) {
+        const struct vwi_deletion *d = &told[i];
+        struct due *due = &clerk->ends[d->request_idx];
+
+        ck_assert_msg(due->is_due && !due->is_told, "request %lld is told twice, or has not ended", d->request_idx);
+        ck_assert_msg(d->status == due->status && d->entered_s == due->entered_s && d->started_s == due->started_s &&
+                      d->completed_s == due->completed_s, "request %lld is not told as it ended", d->request_idx);
+        ck_assert(d->success == (d->status == VWI_DELETION_SUCCESS || d->status == VWI_DELETION_CANCELLED));
+        due->is_told = true;
+    }
+    if (n > 0)
+        vwi_ledger_deletions_drop(l, told[n - 1].serial);
+    clerk->told += n;
+}
+
+/* A report may be lost; the lists of ends travel beside it. */
 START_TEST(ledger_balances_whatever_happens)
 {
-    enum { PEOPLE = 40 };
     static struct vwi_entry e[PEOPLE];
-    struct vwi_ledger *l = make(100000);
+    static struct clerk clerk;
+    struct vwi_ledger *l = make(STEPS);
     struct vwi_report_snapshot s = { 0 };
-    struct clerk clerk = { 0 };
-    unsigned long long seed = 42;
+    unsigned long long seed = (unsigned long long)_i;
     bool travelling = false;
-    size_t i;
+    int64_t step;
 
-    for (i = 0; i < 40000 + PEOPLE; i++) {
-        unsigned long long what = i < 40000 ? next_random(&seed) % 20 : 0;
-        struct vwi_work w = work(3, (double)(what * 5));
+    for (step = 0; step < STEPS; step++) {
+        unsigned long long what = next_random(&seed) % 24;
 
-        if (what < 15 && (i < 40000 || e[i - 40000].in_flight)) {
-            start_or_settle(l, &clerk, &e[i < 40000 ? next_random(&seed) % PEOPLE : i - 40000], &seed);
-        } else if (what < 18 && i < 40000) {
-            vwi_ledger_reject(l, &w, QUEUE_FULL, 1);
-            clerk.rejected += w.workload;
-            clerk.received++;
-            clerk.deletions++;
+        if (what < 16) {
+            go_on_with(l, &clerk, &e[next_random(&seed) % PEOPLE], step, &seed);
+        } else if (what < 19) {
+            reject_one(l, &clerk, step, &seed);
+        } else if (what < 20) {
+            tell_ends(l, &clerk);
         } else if (!travelling) {
             s = snapshot(l);
-            ck_assert(s.cur_load == clerk.cur_load && s.requests_received == clerk.received && s.working == s.idx_count);
+            ck_assert(s.cur_load == clerk.cur_load && s.requests_received == clerk.received && s.working >= s.idx_count);
             travelling = true;
         } else {
             if (next_random(&seed) % 3)
-                tell(l, &clerk, &s);
+                tell_sums(l, &clerk, &s);
             else
                 vwi_report_snapshot_fini(&s); /* failed */
             travelling = false;
         }
         ck_assert(vwi_ledger_balanced(l));
     }
+    for (step = 0; step < PEOPLE; step++)
+        if (e[step].in_flight)
+            end_one(l, &clerk, &e[step], STEPS, &seed);
+    ck_assert(vwi_ledger_balanced(l));
     ck_assert_uint_eq(vwi_ledger_in_flight(l), 0);
     vwi_report_snapshot_fini(&s);
     s = snapshot(l);
     ck_assert(s.cur_load == 0 && s.working == 0 && s.idxs == NULL);
-    tell(l, &clerk, &s);
+    tell_sums(l, &clerk, &s);
     ck_assert(clerk.told_rej == clerk.rejected && clerk.told_perf == clerk.served);
     ck_assert(clerk.told_new >= clerk.started - clerk.given_back); /* more only by a debt not yet worked off */
-    ck_assert_uint_eq(clerk.deleted + vwi_ledger_deletions_count(l), clerk.deletions);
+    while (vwi_ledger_deletions_count(l))
+        tell_ends(l, &clerk);
+    ck_assert_uint_gt(clerk.told, 1000);
+    ck_assert_uint_eq(clerk.told, clerk.dues);
     vwi_ledger_destroy(l);
 }
 END_TEST
@@ -725,7 +805,7 @@ Suite *ledger_suite(void)
     tcase_add_test(tc, ledger_removes_exactly_the_deletions_that_were_told);
     tcase_add_test(tc, ledger_drops_the_oldest_deletions_when_memory_is_short);
     tcase_add_test(tc, ledger_sums_do_not_drift);
-    tcase_add_test(tc, ledger_balances_whatever_happens);
+    tcase_add_loop_test(tc, ledger_balances_whatever_happens, 0, 8);
     tcase_add_test(tc, ledger_records_what_will_get_a_deletion_until_it_was_told);
     tcase_add_test(tc, ledger_tells_what_an_earlier_process_left);
     tcase_add_test(tc, ledger_counts_what_the_journal_had_no_room_for);
