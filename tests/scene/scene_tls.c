@@ -132,15 +132,17 @@ struct secure {
     int fd;
 };
 
-static struct secure dial(void)
+static struct secure dial_to(struct worker *one)
 {
-    struct secure s = { SSL_CTX_new(TLS_client_method()), NULL, client_connect(worker_port(w)) };
+    struct secure s = { SSL_CTX_new(TLS_client_method()), NULL, client_connect(worker_port(one)) };
 
     s.ssl = SSL_new(s.ctx);
     SSL_set_fd(s.ssl, s.fd);
     ck_assert_int_eq(SSL_connect(s.ssl), 1);
     return s;
 }
+
+static struct secure dial(void) { return dial_to(w); }
 
 static void hang_up(struct secure *s)
 {
@@ -270,6 +272,47 @@ START_TEST(a_client_that_sends_byte_by_byte_is_served)
 }
 END_TEST
 
+static bool served_one(const vw_status_t *status, void *arg) { return (void)arg, status->served == 1 && status->in_flight == 0; }
+
+START_TEST(a_tunnel_passes_both_ways)
+{
+    static const char request[] = "GET /m/ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    static char piece[100000], back[sizeof piece];
+    char config[1500], head[1000] = "";
+    struct sink *model = sink_start();
+    struct worker *up;
+    struct secure s;
+    int i, len, n;
+
+    snprintf(config, sizeof config, "http://127.0.0.1:%u", sink_port(model));
+    worker_setenv("MODEL_SERVER_URL", config);
+    snprintf(config, sizeof config, "{'tls': {'enabled': true, 'certFile': '%s', 'keyFile': '%s'}, 'handlers': [{'route': '/m/*', "
+             "'targetPath': '/*', 'methods': ['GET'], 'auth': 'none', 'upgrade': ['websocket']}]}", cert, key);
+    up = worker_start_ready(NULL, NULL, config);
+    s = dial_to(up);
+    SSL_write(s.ssl, request, sizeof request - 1);
+    for (len = 0; !strstr(head, "\r\n\r\n"); len += n) {
+        n = SSL_read(s.ssl, head + len, 1); /* and not what comes behind it */
+        ck_assert_int_eq(n, 1);
+    }
+    ck_assert_msg(strncmp(head, "HTTP/1.1 101 ", 13) == 0, "%s", head);
+    for (i = 0; i < 20; i++) {
+        memset(piece, 'a' + i, sizeof piece);
+        ck_assert_int_eq(SSL_write(s.ssl, piece, sizeof piece), sizeof piece);
+        for (len = 0; len < (int)sizeof back; len += n) {
+            n = SSL_read(s.ssl, back + len, (int)sizeof back - len);
+            ck_assert_int_gt(n, 0);
+        }
+        ck_assert_int_eq(memcmp(piece, back, sizeof piece), 0);
+    }
+    hang_up(&s);
+    sink_wait_gone(model, 1);
+    worker_wait(up, served_one, NULL);
+    ck_assert_int_eq(worker_finish(up), VW_OK);
+    sink_stop(model);
+}
+END_TEST
+
 static bool cancelled_one(const vw_status_t *status, void *arg) { return (void)arg, status->cancelled == 1 && status->in_flight == 0; }
 
 START_TEST(a_client_that_leaves_without_a_word_ends_the_models_work)
@@ -331,6 +374,7 @@ Suite *tls_suite(void)
     tcase_add_test(t, a_plain_request_is_told_where_it_went_wrong);
     tcase_add_loop_test(t, a_handshake_that_does_not_end_is_given_up, 0, 4);
     tcase_add_test(t, a_client_that_sends_byte_by_byte_is_served);
+    tcase_add_test(t, a_tunnel_passes_both_ways);
     tcase_add_test(t, a_client_that_leaves_without_a_word_ends_the_models_work);
     tcase_add_test(t, the_platform_signs_a_certificate_where_there_is_none);
     suite_add_tcase(suite, t);

@@ -208,10 +208,11 @@ START_TEST(a_tunnel_without_a_byte_for_too_long_is_ended_and_so_is_one_that_last
 }
 END_TEST
 
-START_TEST(a_model_that_does_not_read_stops_the_client_not_the_memory)
+/* The model is deaf, or its echo is not read: then the worker reads it no more, and so on to the one who sends. */
+START_TEST(a_side_that_does_not_read_stops_the_other_not_the_memory)
 {
     struct worker *w = start(TUNNEL(""), "");
-    int fd = open_tunnel(w, "/m/ws-deaf");
+    int fd = open_tunnel(w, _i ? "/m/ws-deaf" : "/m/ws");
     struct pollfd look = { fd, POLLOUT, 0 };
     static char piece[65536];
     size_t sent = 0, back = 0;
@@ -223,7 +224,8 @@ START_TEST(a_model_that_does_not_read_stops_the_client_not_the_memory)
         sent += (size_t)n;
     }
     ck_assert_msg(sent < 32u << 20, "%zu bytes were taken", sent);
-    sink_permit(s);
+    if (_i)
+        sink_permit(s);
     while (back < sent) { /* all of it comes back */
         ssize_t n = recv(fd, piece, sizeof piece, 0);
 
@@ -279,6 +281,33 @@ START_TEST(a_tunnel_needs_the_same_credentials_as_any_request)
 }
 END_TEST
 
+START_TEST(a_tunnel_may_be_opened_with_a_key)
+{
+    struct worker *w;
+    char config[600], seen[1000];
+    struct answer a;
+    int fd;
+
+    worker_setenv("VASTWORKER_BEARER_KEYS", "sesame");
+    snprintf(config, sizeof config, "{'modelServerUrl': 'http://127.0.0.1:%u', 'handlers': [{'route': '/ws', 'methods': ['GET'], "
+             "'auth': 'bearer', 'upgrade': ['websocket']}]}", sink_port(s));
+    w = worker_start_ready(NULL, NULL, config);
+    fd = client_connect(worker_port(w));
+    ask(fd, "/ws", "Authorization: Bearer something\r\n" ASK);
+    a = client_read(fd);
+    ck_assert_int_eq(a.status, 401);
+    ck_assert_uint_eq(sink_requests(s), 0);
+    answer_fini(&a);
+    ask(fd, "/ws", "Authorization: Bearer sesame\r\n" ASK);
+    client_read_until(fd, "\r\n\r\n", seen, sizeof seen);
+    ck_assert_msg(strncmp(seen, "HTTP/1.1 101 ", 13) == 0, "%s", seen);
+    client_send(fd, "frame");
+    expect_bytes(fd, "frame");
+    client_close(fd);
+    ck_assert_int_eq(worker_finish(w), VW_OK);
+}
+END_TEST
+
 START_TEST(a_drain_waits_for_a_tunnel_and_then_cuts_it)
 {
     struct worker *w = start(TUNNEL(""), "'drainTimeout': 0.3,");
@@ -309,8 +338,9 @@ Suite *tunnel_suite(void)
     tcase_add_test(t, a_tunnel_the_model_ends_is_served);
     tcase_add_test(t, a_tunnel_the_model_breaks_is_errored);
     tcase_add_loop_test(t, a_tunnel_without_a_byte_for_too_long_is_ended_and_so_is_one_that_lasts_too_long, 0, 2);
-    tcase_add_test(t, a_model_that_does_not_read_stops_the_client_not_the_memory);
+    tcase_add_loop_test(t, a_side_that_does_not_read_stops_the_other_not_the_memory, 0, 2);
     tcase_add_test(t, a_tunnel_needs_the_same_credentials_as_any_request);
+    tcase_add_test(t, a_tunnel_may_be_opened_with_a_key);
     tcase_add_test(t, a_drain_waits_for_a_tunnel_and_then_cuts_it);
     suite_add_tcase(suite, t);
     return suite;
