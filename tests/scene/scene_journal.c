@@ -1,4 +1,5 @@
 /* What a worker that was killed did not say, its successor says: each request once, and as it ended. */
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -225,6 +226,119 @@ START_TEST(a_crowd_is_told_once_each_also_when_the_successor_is_killed)
 }
 END_TEST
 
+/* ---- killed under load ---- */
+
+#define SENDERS 32
+#define MOST 3000        /* a journal has room for 4096 */
+#define A_BODY 512       /* deletions that one call names: so many may have been taken, and not known to be, at the moment of the kill */
+
+struct load {
+    struct pollfd senders[SENDERS];
+    long asked[SENDERS], answered_last[SENDERS]; /* request_idx */
+    bool answered[MOST];
+    long next;
+    char *signature;
+};
+
+static void ask_next(struct load *load, int i)
+{
+    char *body = NULL;
+
+    ck_assert_int_lt(load->next, MOST);
+    load->asked[i] = load->next++;
+    ck_assert_int_gt(asprintf(&body, "{\"auth_data\": {\"cost\": 1, \"endpoint\": \"e\", \"reqnum\": 1, \"request_idx\": %ld, \"signature\": "
+                              "\"%s\", \"url\": \"" URL "\"}, \"payload\": {}}", load->asked[i], load->signature), 0);
+    client_send_post(load->senders[i].fd, "/ok", body);
+    free(body);
+}
+
+static void begin_load(struct load *load, uint16_t port)
+{
+    int i;
+
+    memset(load, 0, sizeof *load);
+    load->next = 1;
+    load->signature = sign(c, URL);
+    for (i = 0; i < SENDERS; i++) {
+        load->senders[i] = (struct pollfd){ client_connect(port), POLLIN, 0 };
+        ask_next(load, i);
+    }
+}
+
+static void keep_up(struct load *load, int answers)
+{
+    while (answers > 0) {
+        int i;
+
+        ck_assert_int_gt(poll(load->senders, SENDERS, (int)(1000 * (patience() - now_s()))), 0);
+        for (i = 0; i < SENDERS; i++) {
+            struct answer a;
+
+            if (!load->senders[i].revents)
+                continue;
+            a = client_read(load->senders[i].fd);
+            ck_assert_int_eq(a.status, 200);
+            answer_fini(&a);
+            load->answered[load->asked[i]] = true;
+            load->answered_last[i] = load->asked[i];
+            ask_next(load, i);
+            answers--;
+        }
+    }
+}
+
+static void end_load(struct load *load)
+{
+    int i;
+
+    for (i = 0; i < SENDERS; i++)
+        client_close(load->senders[i].fd);
+    free(load->signature);
+}
+
+static bool is_last_of_somebody(const struct load *load, long idx)
+{
+    int i;
+
+    for (i = 0; i < SENDERS && load->answered_last[i] != idx; i++)
+        continue;
+    return i < SENDERS;
+}
+
+/* Nothing is waited for before the kill. An answer on its way out then may have been booked or not; all others that came were. */
+START_TEST(a_worker_killed_under_load_has_all_it_served_told_by_its_successor)
+{
+    static struct load load;
+    struct program *p = start();
+    unsigned success[MOST] = { 0 }, error[MOST] = { 0 }, doubles = 0;
+    json_t *deletions, *entry;
+    size_t at;
+    long i;
+
+    begin_load(&load, port_of(p));
+    keep_up(&load, 900 + 170 * _i);
+    kill_it(p);
+    p = start();
+    port_of(p);
+    stop(p);
+    deletions = control_deletions(c);
+    json_array_foreach(deletions, at, entry) {
+        i = (long)number_of(entry, "request_idx");
+        ck_assert(i > 0 && i < load.next);
+        *(strcmp(json_string_value(json_object_get(entry, "status")), "Success") == 0 ? &success[i] : &error[i]) += 1;
+    }
+    for (i = 1; i < load.next; i++) {
+        ck_assert_msg(!(success[i] && error[i]) && success[i] + error[i] <= 2, "request %ld: %u times Success, %u times Error", i, success[i], error[i]);
+        doubles += success[i] + error[i] == 2;
+        if (load.answered[i])
+            ck_assert_msg(success[i] || (error[i] && is_last_of_somebody(&load, i)), "request %ld was served, and told as Error %u times", i, error[i]);
+    }
+    ck_assert_uint_le(doubles, A_BODY);
+    json_decref(deletions);
+    end_load(&load);
+}
+END_TEST
+
 START_TEST(the_journal_of_another_worker_is_not_told)
 {
     struct program *p = start();
@@ -367,6 +481,7 @@ Suite *journal_suite(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, each_request_of_a_killed_worker_is_told_once_and_as_it_ended);
     tcase_add_test(tc, a_crowd_is_told_once_each_also_when_the_successor_is_killed);
+    tcase_add_loop_test(tc, a_worker_killed_under_load_has_all_it_served_told_by_its_successor, 0, 5);
     tcase_add_test(tc, the_journal_of_another_worker_is_not_told);
     tcase_add_test(tc, what_a_stop_left_untold_is_told_by_the_next_start);
     tcase_add_test(tc, of_two_workers_with_one_state_directory_the_second_runs_without);
