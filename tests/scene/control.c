@@ -400,17 +400,23 @@ char *sign(struct control *c, const char *url)
     return base64;
 }
 
-char *envelope(struct control *c, long request_idx, const char *payload)
+char *envelope_signed(const char *signature, long request_idx, const char *payload)
 {
-    char *signature = c ? sign(c, URL) : strdup("bm9ib2R5"), *text = NULL;
-    char *json = quoted(payload);
+    char *json = quoted(payload), *text = NULL;
 
     ck_assert_int_gt(asprintf(&text,
                               "{\"auth_data\": {\"cost\": 100.0, \"endpoint\": \"ep\", \"reqnum\": %ld, \"request_idx\": %ld, "
                               "\"signature\": \"%s\", \"url\": \"" URL "\"}, \"session_id\": null, \"payload\": %s}",
                               request_idx, request_idx, signature, json),
                      0);
-    free(signature);
     free(json);
+    return text;
+}
+
+char *envelope(struct control *c, long request_idx, const char *payload)
+{
+    char *signature = c ? sign(c, URL) : strdup("bm9ib2R5"), *text = envelope_signed(signature, request_idx, payload);
+
+    free(signature);
     return text;
 }

@@ -67,6 +67,21 @@ static void send_head(int fd, const char *path, const char *body, bool chunked)
     client_send(fd, head);
 }
 
+static struct answer send_whole(const char *path, const char *body, bool chunked)
+{
+    int fd = client_connect(worker_port(w));
+    struct answer a;
+
+    send_head(fd, path, body, chunked);
+    client_send(fd, body);
+    if (chunked)
+        client_send(fd, "\r\n0\r\n\r\n");
+    a = client_read(fd);
+    ck_assert_int_eq(a.status, 200);
+    client_close(fd);
+    return a;
+}
+
 static void expect(int fd, int status, const char *reason, bool kept)
 {
     struct answer a = client_read(fd);
@@ -95,21 +110,12 @@ END_TEST
 START_TEST(a_large_envelope_that_is_signed_arrives_whole)
 {
     char *body = big(true, _i & 1, 3 * MIB);
-    int fd = client_connect(worker_port(w));
-    struct answer a;
-    json_t *echo;
+    struct answer a = send_whole("/echo", body, _i & 2);
+    json_t *echo = parse_json(a.body);
 
-    send_head(fd, "/echo", body, _i & 2);
-    client_send(fd, body);
-    if (_i & 2)
-        client_send(fd, "\r\n0\r\n\r\n");
-    a = client_read(fd);
-    ck_assert_int_eq(a.status, 200);
-    echo = parse_json(a.body);
     ck_assert_uint_eq(strlen(json_string_value(json_object_get(echo, "body"))), 3 * MIB + strlen("{\"image\": \"\"}"));
     json_decref(echo);
     answer_fini(&a);
-    client_close(fd);
     free(body);
 }
 END_TEST
@@ -118,22 +124,12 @@ END_TEST
 static double weigh_behind_image(const char *path, bool chunked, const char *before, const char *after)
 {
     double received = client_metric(worker_port(w), RECEIVED);
-    char *image = malloc(3 * MIB), *body = NULL;
-    int fd = client_connect(worker_port(w));
     struct answer a;
+    char *body = NULL;
 
-    memset(image, 'A', 3 * MIB - 1);
-    image[3 * MIB - 1] = '\0';
-    ck_assert_int_gt(asprintf(&body, "%s\"image\": \"%s\"%s", before, image, after), 0);
-    send_head(fd, path, body, chunked);
-    client_send(fd, body);
-    if (chunked)
-        client_send(fd, "\r\n0\r\n\r\n");
-    a = client_read(fd);
-    ck_assert_int_eq(a.status, 200);
+    ck_assert_int_gt(asprintf(&body, "%s\"image\": \"%*s\"%s", before, (int)(3 * MIB), "", after), 0);
+    a = send_whole(path, body, chunked);
     answer_fini(&a);
-    client_close(fd);
-    free(image);
     free(body);
     return client_metric(worker_port(w), RECEIVED) - received;
 }

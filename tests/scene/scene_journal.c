@@ -242,12 +242,11 @@ struct load {
 
 static void ask_next(struct load *load, int i)
 {
-    char *body = NULL;
+    char *body;
 
     ck_assert_int_lt(load->next, MOST);
     load->asked[i] = load->next++;
-    ck_assert_int_gt(asprintf(&body, "{\"auth_data\": {\"cost\": 1, \"endpoint\": \"e\", \"reqnum\": 1, \"request_idx\": %ld, \"signature\": "
-                              "\"%s\", \"url\": \"" URL "\"}, \"payload\": {}}", load->asked[i], load->signature), 0);
+    body = envelope_signed(load->signature, load->asked[i], "{}");
     client_send_post(load->senders[i].fd, "/ok", body);
     free(body);
 }

@@ -463,7 +463,7 @@ END_TEST
 struct clerk {
     double started, given_back, rejected, served, cur_load;
     double told_new, told_rej, told_perf;
-    uint64_t received, dues, told;
+    uint64_t received, working, named, dues, told; /* named: of those that work, with their request_idx */
     long long next_idx;
     struct due {
         bool is_due, is_told;
@@ -495,12 +495,21 @@ static struct vwi_work any_work(struct clerk *clerk, unsigned long long *seed)
     return w;
 }
 
+static void count_working(struct clerk *clerk, const struct vwi_work *w, int change)
+{
+    bool listed = w->kind == VWI_WORK_PLAIN || w->kind == VWI_WORK_SESSION;
+
+    clerk->working += listed ? (uint64_t)change : 0;
+    clerk->named += listed && w->has_request_idx ? (uint64_t)change : 0;
+}
+
 static void begin_one(struct vwi_ledger *l, struct clerk *clerk, struct vwi_entry *e, int64_t step, unsigned long long *seed)
 {
     struct vwi_work w = any_work(clerk, seed);
 
     memset(e, 0, sizeof *e);
     vwi_ledger_start(l, e, &w, at_s(step), at_us(step));
+    count_working(clerk, &w, 1);
     if (w.kind == VWI_WORK_CONTROL)
         return;
     clerk->started += w.workload;
@@ -514,6 +523,7 @@ static void end_one(struct vwi_ledger *l, struct clerk *clerk, struct vwi_entry 
     const struct vwi_work w = e->work;
     double load = w.kind == VWI_WORK_CONTROL ? 0 : w.workload, end_s = at_s(step), began_s = e->ran ? e->started_s : 0;
 
+    count_working(clerk, &w, -1);
     clerk->cur_load -= w.kind == VWI_WORK_INSIDE ? 0 : load;
     clerk->served += outcome == VWI_OUTCOME_SERVED ? load : 0;
     clerk->given_back += outcome == VWI_OUTCOME_CANCELLED || outcome == VWI_OUTCOME_QUEUE_TIMEOUT ? load : 0;
@@ -611,7 +621,8 @@ START_TEST(ledger_balances_whatever_happens)
             tell_ends(l, &clerk);
         } else if (!travelling) {
             s = snapshot(l);
-            ck_assert(s.cur_load == clerk.cur_load && s.requests_received == clerk.received && s.working >= s.idx_count);
+            ck_assert(s.cur_load == clerk.cur_load && s.requests_received == clerk.received);
+            ck_assert(s.working == clerk.working && s.idx_count == clerk.named);
             travelling = true;
         } else {
             if (next_random(&seed) % 3)

@@ -319,7 +319,7 @@ END_TEST
 /* A list of one-letter strings of these lengths without their quotes, the first of which holds an escaped quote; a key at the end. */
 static char *list_of_strings(const size_t *lengths, size_t count, size_t *ret_len)
 {
-    size_t i, at = 1, size = 100000;
+    size_t i, at = 1, size = VWI_SCAN_LONG_BYTES + 100; /* of the key */
     char *text;
 
     for (i = 0; i < count; i++)
