@@ -247,17 +247,30 @@ static enum vwi_envelope_verdict conclude(struct vwi_envelope *e, const struct f
     return verdict == VWI_ENVELOPE_OK && !unescape_all(e) ? VWI_ENVELOPE_NOMEM : verdict;
 }
 
+/* What is left of the body, whether or not auth_data ends in it. */
+static enum vwi_envelope_fed feed_rest(struct vwi_envelope_feed *f, const char *body, size_t len)
+{
+    enum vwi_envelope_fed fed;
+
+    do
+        fed = vwi_envelope_feed(f, body, len);
+    while (fed == VWI_FED_AUTH);
+    return fed;
+}
+
+bool vwi_envelope_feed_is_json(struct vwi_envelope_feed *f, const char *body, size_t len)
+{
+    return feed_rest(f, body, len) == VWI_FED_MORE && vwi_scan_is_whole(&f->scan);
+}
+
 enum vwi_envelope_verdict vwi_envelope_feed_end(struct vwi_envelope_feed *f, const char *body, size_t len, struct vwi_envelope *ret,
                                                 struct vwi_text *ret_body)
 {
     struct flaws flaws = { 0 };
-    enum vwi_envelope_fed fed;
+    enum vwi_envelope_fed fed = feed_rest(f, body, len);
     struct places at;
 
     memset(ret, 0, sizeof *ret);
-    do
-        fed = vwi_envelope_feed(f, body, len);
-    while (fed == VWI_FED_AUTH);
     if (fed == VWI_FED_NOMEM)
         return VWI_ENVELOPE_NOMEM;
     if (fed == VWI_FED_BAD || !vwi_scan_is_whole(&f->scan))

@@ -97,6 +97,8 @@ void vwi_envelope_feed_init(struct vwi_envelope_feed *f, const struct vwi_envelo
 void vwi_envelope_feed_fini(struct vwi_envelope_feed *f); /* accepts NULL */
 /* body: the len bytes that have come so far, those of the calls before among them. */
 enum vwi_envelope_fed vwi_envelope_feed(struct vwi_envelope_feed *f, const char *body, size_t len);
+/* No more will come of a body that may be anything: is it JSON? */
+bool vwi_envelope_feed_is_json(struct vwi_envelope_feed *f, const char *body, size_t len);
 static inline const struct vwi_scan *vwi_envelope_feed_scan(const struct vwi_envelope_feed *f) { return &f->scan; }
 /* After AUTH: fills only auth; *ret needs vwi_envelope_fini() after either answer. False: malformed (or no memory), which the end tells. */
 bool vwi_envelope_feed_auth(const struct vwi_envelope_feed *f, const char *body, struct vwi_envelope *ret);

@@ -126,14 +126,6 @@ static bool reads_json(const struct vwi_workload_conf *workload)
 
 static bool is_read(const struct vwi_handler_conf *conf) { return conf->parser || reads_json(&conf->workload); }
 
-/* A plain body, so far as it is there. False: it is no JSON, or too deep to tell. */
-static bool scan_on(struct vwi_request *rq)
-{
-    struct vwi_span body = vwi_exchange_body(rq->ex);
-
-    return vwi_scan_run(rq->scan, body.p, body.len) == VWI_SCAN_MORE;
-}
-
 static enum vwi_envelope_verdict read_envelope(struct vwi_request *rq, struct vwi_text *answer)
 {
     struct vwi_envelope_rules rules = { rq->desk->auth->json_max_depth, rq->form == VWI_FORM_LOOSE };
@@ -173,7 +165,7 @@ bool vwi_judge_body(struct vwi_request *rq)
     case VWI_FORM_PLAIN:
         break;
     }
-    rq->is_json = is_read(rq->handler->conf) && (rq->scan ? scan_on(rq) && vwi_scan_is_whole(rq->scan)
+    rq->is_json = is_read(rq->handler->conf) && (rq->feed ? vwi_envelope_feed_is_json(rq->feed, rq->body.p, rq->body.len)
                                                           : vwi_json_valid(rq->body, rq->desk->auth->json_max_depth));
     return true;
 }
@@ -194,39 +186,24 @@ static bool judge_early(struct vwi_request *rq, struct vwi_span body)
     return good;
 }
 
-/* So that whether it is JSON is known when the last piece is there, without another look at the first. */
-static void take_plain(struct vwi_request *rq)
-{
-    if (!rq->scan) {
-        rq->scan = vwi_alloc(sizeof *rq->scan);
-        if (!rq->scan)
-            return; /* it can wait for the end */
-        vwi_scan_init(rq->scan, rq->desk->auth->json_max_depth, -1);
-    }
-    (void)scan_on(rq);
-}
-
 bool vwi_judge_arriving(struct vwi_request *rq)
 {
-    struct vwi_envelope_rules rules = { rq->desk->auth->json_max_depth, rq->form == VWI_FORM_LOOSE };
+    struct vwi_envelope_rules rules = { rq->desk->auth->json_max_depth, rq->form != VWI_FORM_ENVELOPE };
     struct vwi_span body = vwi_exchange_body(rq->ex);
     struct vwi_text answer = VWI_TEXT_INIT;
     enum vwi_envelope_fed fed;
 
-    if (rq->form == VWI_FORM_PLAIN) {
-        if (is_read(rq->handler->conf))
-            take_plain(rq);
+    if (rq->form == VWI_FORM_PLAIN && !is_read(rq->handler->conf))
         return true;
-    }
     if (!rq->feed) {
         rq->feed = vwi_alloc(sizeof *rq->feed);
         if (!rq->feed)
-            return vwi_judge_refuse(rq, VWI_REASON_INTERNAL, NULL);
+            return rq->form != VWI_FORM_ENVELOPE || vwi_judge_refuse(rq, VWI_REASON_INTERNAL, NULL); /* others can wait for the end */
         vwi_envelope_feed_init(rq->feed, &rules);
     }
     while ((fed = vwi_envelope_feed(rq->feed, body.p, body.len)) == VWI_FED_AUTH)
         rq->early = true;
-    if (rq->form == VWI_FORM_LOOSE)
+    if (rq->form != VWI_FORM_ENVELOPE)
         return true; /* nothing is refused, and what it is shows at the end */
     if (fed == VWI_FED_BAD || fed == VWI_FED_NOMEM)
         return envelope_verdict(rq, vwi_envelope_feed_end(rq->feed, body.p, body.len, &rq->envelope, &answer), &answer);
@@ -238,10 +215,6 @@ void vwi_judge_forget(struct vwi_request *rq)
     vwi_envelope_feed_fini(rq->feed);
     vwi_free(rq->feed);
     rq->feed = NULL;
-    if (rq->scan)
-        vwi_scan_fini(rq->scan);
-    vwi_free(rq->scan);
-    rq->scan = NULL;
     vwi_envelope_fini(&rq->envelope);
     vwi_text_fini(&rq->auth_json);
     vwi_plugin_free(rq->parsed);
@@ -334,10 +307,8 @@ bool vwi_judge_session(struct vwi_request *rq)
 /* What the scanner has been through is not searched again: each time would hold everybody up, for a millisecond in 15 MB. */
 static void know_strings(const struct vwi_request *rq, struct vwi_span strings[VWI_SCAN_LONG_MAX])
 {
-    const struct vwi_scan *scan = rq->feed ? vwi_envelope_feed_scan(rq->feed) : rq->scan;
-
-    if (scan)
-        vwi_payload_know(strings, vwi_scan_longs(scan, vwi_exchange_body(rq->ex).p, strings));
+    if (rq->feed)
+        vwi_payload_know(strings, vwi_scan_longs(vwi_envelope_feed_scan(rq->feed), vwi_exchange_body(rq->ex).p, strings));
 }
 
 static void forget_strings(void) { vwi_payload_know(NULL, 0); }

@@ -34,8 +34,7 @@ struct vwi_request {
     struct vwi_envelope envelope;
     struct vwi_span body; /* for the model; empty when it is streamed */
     void *parsed;         /* owns body when the parser made a new one */
-    struct vwi_envelope_feed *feed; /* of an envelope that came in pieces, so far as it is there */
-    struct vwi_scan *scan;          /* the same of a plain body that is to be read as JSON */
+    struct vwi_envelope_feed *feed; /* of an envelope that came in pieces, or of a plain body that is to be read as JSON; else NULL */
     struct vwi_text auth_json; /* of X-Vast-Auth, which the envelope's spans point into */
     struct vwi_work work;
     int64_t arrived_us, ran_us, first_us; /* monotonic; 0: did not happen. First: byte of the model's answer */
