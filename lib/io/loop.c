@@ -38,7 +38,7 @@ struct vwi_loop {
     bool stopping;
     pthread_mutex_t lock; /* guards posts */
     struct post *posts, **posts_tail;
-    struct vwi_burial *burials;
+    struct vwi_burial *burials, **burials_tail;
 };
 
 static void run_posts(struct vwi_loop *loop)
@@ -81,6 +81,7 @@ void vwi_loop_run_burials(struct vwi_loop *loop)
         struct vwi_burial *list = loop->burials;
 
         loop->burials = NULL;
+        loop->burials_tail = &loop->burials;
         while (list) {
             struct vwi_burial *node = list;
 
@@ -114,6 +115,7 @@ vw_err vwi_loop_create(struct vwi_loop **ret, vw_error_t *why)
         return vwi_fail(why, VW_E_NOMEM, "event loop: out of memory");
     loop->wake_fd = -1;
     loop->posts_tail = &loop->posts;
+    loop->burials_tail = &loop->burials;
     pthread_mutex_init(&loop->lock, NULL);
     config = event_config_new();
     if (!config)
@@ -246,8 +248,9 @@ void vwi_loop_bury(struct vwi_loop *loop, struct vwi_burial *node, vwi_loop_fn f
         event_active(loop->bury_ev, EV_TIMEOUT, 1);
     node->fn = fn;
     node->arg = arg;
-    node->next = loop->burials;
-    loop->burials = node;
+    node->next = NULL;
+    *loop->burials_tail = node;
+    loop->burials_tail = &node->next;
 }
 
 void vwi_loop_on_turn(struct vwi_loop *loop, void (*fn)(void *arg, double cpu_s, double wall_s), void *arg)

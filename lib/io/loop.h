@@ -34,7 +34,8 @@ void vwi_loop_awake(struct vwi_loop *loop);
  * clock is read once a turn instead of six times a request. */
 int64_t vwi_loop_ms(struct vwi_loop *loop);
 
-/* Loop thread: run fn(arg) after the callbacks of this turn, usually to free arg. Cannot fail: the node is the caller's. */
+/* Loop thread: run fn(arg) after the callbacks of this turn, usually to free arg; in the order of the calls. Cannot fail: the node is the
+ * caller's. */
 struct vwi_burial {
     struct vwi_burial *next;
     vwi_loop_fn fn;

@@ -1,6 +1,9 @@
 /*
  * The life of a lease: a pooled connection or a dial, the request in one writev, the answer through the parser, the end.
  * Success is told from the read event; every failure is told after the turn, so that none comes from inside a call of ours.
+ * The odd thing: requests are written after the other callbacks of the turn, one behind the other. A write wakes the model server and
+ * runs half of the kernel's network; between two of them little else has to come back into the caches, the model server stays awake,
+ * and by then the turn has found out which kept connections are dead.
  */
 #include "io/upstream.h"
 
@@ -21,10 +24,11 @@
 #define READ_BYTES (64u * 1024)
 #define WRITE_BYTES (64u * 1024) /* of one long body, per turn: the kernel would take megabytes at once, and others wait meanwhile */
 #define READS_A_TURN 4   /* then the other connections get theirs */
+#define ASKED_MAX 32     /* requests that wait for the end of a turn; it may be a long one */
 #define TICK_MS 100      /* while a lease has a deadline */
 #define SLOW_TICK_MS 1000 /* while there are only idle connections */
 
-enum state { DIALING, TALKING, FAILED, OVER };
+enum state { ASKED, DIALING, TALKING, FAILED, OVER }; /* ASKED: to be written after the turn */
 
 struct limits {
     int64_t connect, first_byte, idle, total; /* milliseconds, 0 = off */
@@ -35,6 +39,10 @@ struct vwi_upstream {
     const struct vwi_log *log;
     struct vwi_pool pool;
     struct vwi_list leases;
+    struct vwi_list asked; /* by their asked_node, oldest first */
+    unsigned asked_count;
+    struct vwi_burial ask; /* in the loop's hands while asked_count is not 0, and until the end of that turn */
+    bool asking;
     struct vwi_timer tick;
     int64_t tick_ms; /* 0: not running */
     uint64_t received;
@@ -44,7 +52,7 @@ struct vwi_upstream {
 
 struct vwi_lease {
     struct vwi_upstream *up;
-    struct vwi_list node;
+    struct vwi_list node, asked_node;
     struct vwi_burial burial;
     struct vwi_pool_conn *conn; /* while DIALING and TALKING */
     struct vwi_lease_events events;
@@ -99,8 +107,17 @@ static void deliver_failure(void *arg)
 
 static int64_t now_ms(const struct vwi_upstream *up) { return vwi_loop_ms(up->pool.loop); }
 
+static void unask(struct vwi_lease *l)
+{
+    if (vwi_list_empty(&l->asked_node))
+        return;
+    vwi_list_del(&l->asked_node);
+    l->up->asked_count--;
+}
+
 static void drop_conn(struct vwi_lease *l)
 {
+    unask(l);
     if (l->conn)
         vwi_pool_close(l->conn);
     l->conn = NULL;
@@ -261,10 +278,11 @@ static void on_dialed(struct vwi_lease *l, bool connected, const char *text)
         write_on(l);
 }
 
-static void start(struct vwi_lease *l)
+static void begin(struct vwi_lease *l)
 {
     struct vwi_pool *pool = &l->up->pool;
 
+    unask(l);
     while (!l->streamed && (l->conn = vwi_pool_take(pool, l, l->began_ms))) {
         talk(l);
         if (write_request(l))
@@ -272,6 +290,34 @@ static void start(struct vwi_lease *l)
         drop_conn(l);
     }
     dial(l);
+}
+
+static void begin_asked(struct vwi_upstream *up)
+{
+    while (!vwi_list_empty(&up->asked))
+        begin(VWI_CONTAINER(up->asked.next, struct vwi_lease, asked_node));
+}
+
+static void after_turn(void *arg)
+{
+    struct vwi_upstream *up = arg;
+
+    up->asking = false;
+    begin_asked(up);
+}
+
+static void ask(struct vwi_lease *l)
+{
+    struct vwi_upstream *up = l->up;
+
+    l->state = ASKED;
+    vwi_list_add(&up->asked, &l->asked_node);
+    if (++up->asked_count >= ASKED_MAX) {
+        begin_asked(up);
+    } else if (!up->asking) {
+        up->asking = true;
+        vwi_loop_bury(up->pool.loop, &up->ask, after_turn, up);
+    }
 }
 
 static void on_writable(struct vwi_lease *l)
@@ -517,7 +563,7 @@ static void check_deadlines(struct vwi_lease *l, int64_t now)
             fail(l, VWI_UPSTREAM_TIMEOUT, "not connected within %g s", (double)limits->connect / 1000);
         else
             vwi_dial_tick(&l->conn->dial, now);
-    } else if (!l->paused) {
+    } else if (l->state == TALKING && !l->paused) {
         waits = !l->heard || vwi_http1_answer_interim(l->conn->answer);
         if (waits && written_in_full(l) && passed(l->written_ms, limits->first_byte, now))
             fail(l, VWI_UPSTREAM_TIMEOUT, "no first byte within %g s", (double)limits->first_byte / 1000);
@@ -566,6 +612,7 @@ vw_err vwi_upstream_create(struct vwi_loop *loop, const struct vwi_model_conf *c
     up->conf = conf;
     up->log = log;
     vwi_list_init(&up->leases);
+    vwi_list_init(&up->asked);
     err = vwi_pool_init(&up->pool, loop, conf, &pool_events, why);
     if (err == VW_OK && vwi_timer_init(&up->tick, loop, on_tick, up) != VW_OK)
         err = vwi_fail(why, VW_E_NOMEM, "model server: out of memory");
@@ -596,7 +643,7 @@ uint64_t vwi_upstream_received(const struct vwi_upstream *up) { return up->recei
 
 void vwi_upstream_counts(const struct vwi_upstream *up, unsigned *ret_active, unsigned *ret_idle)
 {
-    *ret_active = up->pool.active_count;
+    *ret_active = up->pool.active_count + up->asked_count;
     *ret_idle = up->pool.idle_count;
 }
 
@@ -630,8 +677,9 @@ struct vwi_lease *vwi_upstream_send(struct vwi_upstream *up, const struct vwi_up
     l->limits = (struct limits){ ms(t->connect_s), ms(t->first_byte_s), ms(t->idle_s), ms(t->total_s) };
     l->began_ms = now_ms(l->up);
     vwi_list_add(&up->leases, &l->node);
+    vwi_list_init(&l->asked_node);
     if (vwi_http1_ask_fits(rq))
-        start(l);
+        ask(l);
     else
         fail(l, VWI_UPSTREAM_RESET, "method or target not fit for a request line");
     if (has_deadline(l))

@@ -63,7 +63,8 @@ vw_err vwi_upstream_create(struct vwi_loop *loop, const struct vwi_model_conf *c
                            struct vwi_upstream **ret, vw_error_t *why);
 void vwi_upstream_destroy(struct vwi_upstream *up); /* no lease may be left */
 struct vwi_loop *vwi_upstream_loop(const struct vwi_upstream *up);
-/* NULL only when out of memory. No event is ever delivered from inside this call. events: copied.
+/* NULL only when out of memory. No event is ever delivered from inside this call. events: copied. The request goes out after the
+ * callbacks of this turn of the loop, at the latest.
  * Timeouts are kept to a tenth of a second. first_byte counts from the moment the request was written in full; idle is the
  * longest gap between bytes of the answer (not while paused, nor while the user owes the rest of a streamed body), or in which the
  * model takes no byte of the request. */
@@ -83,7 +84,7 @@ bool vwi_lease_complete(const struct vwi_lease *lease);
  * or the connection? Then it may be at work. Also to be asked inside on_end. */
 bool vwi_lease_at_work(const struct vwi_lease *lease);
 uint64_t vwi_upstream_received(const struct vwi_upstream *up); /* bytes of answers, since creation */
-/* active: connections that carry a lease, connecting ones included. */
+/* active: connections that carry a lease, connecting ones included, and those that this turn's leases will have after it. */
 void vwi_upstream_counts(const struct vwi_upstream *up, unsigned *ret_active, unsigned *ret_idle);
 
 #endif

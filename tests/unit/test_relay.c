@@ -30,7 +30,8 @@ struct rig {
     char text[200];
     int ends, dones;
     bool gone, veto, forget; /* forget: no memory left right after on_head */
-    int fail_nth;            /* allocation of vwi_relay_start that fails, -1: none */
+    int fail_nth;            /* allocation of vwi_relay_start, and of the turn's end behind it, that fails; -1: none */
+    struct vwi_burial spared;
     size_t most_backlog;
 
     /* the client */
@@ -112,6 +113,12 @@ static void on_done(void *user, bool gone)
     rig->relay = NULL;
 }
 
+static void spare(void *arg)
+{
+    (void)arg;
+    vwi_mem_fail_never();
+}
+
 static void on_request(void *arg, struct vwi_exchange *ex)
 {
     static const struct vwi_exchange_events exchange_events = { .on_drained = on_drained, .on_done = on_done };
@@ -126,9 +133,12 @@ static void on_request(void *arg, struct vwi_exchange *ex)
     if (rig->fail_nth >= 0)
         vwi_mem_fail_nth((unsigned)rig->fail_nth);
     rig->relay = vwi_relay_start(rig->up, &request, ex, "X-Extra: 1\r\n", &relay_events, rig);
+    if (rig->relay) {
+        vwi_loop_bury(rig->loop, &rig->spared, spare, NULL);
+        return;
+    }
     vwi_mem_fail_never();
-    if (!rig->relay)
-        vwi_exchange_reply(ex, 500, NULL, "failed", 6);
+    vwi_exchange_reply(ex, 500, NULL, "failed", 6);
 }
 
 static void on_refuse(void *arg, int status, const char *reason, const char *message, struct vwi_text *headers,

@@ -238,6 +238,8 @@ START_TEST(connections_are_kept_and_reused)
     call_fini(&call);
     call.next_call = &next;
     send_call(&rig, &call, "GET", NULL, false);
+    check_counts(&rig, 1, 1);
+    vwi_loop_run_burials(rig.loop);
     check_counts(&rig, 1, 0);
     finish(&rig, &next);
     ck_assert_int_eq(rig.stub.accepted, 1);
@@ -267,6 +269,36 @@ START_TEST(idle_connections_are_bounded)
     }
     check_counts(&rig, 0, 4);
     UNTIL(&rig, rig.stub.left == 3);
+    rig_fini(&rig);
+}
+END_TEST
+
+START_TEST(requests_go_out_after_the_turn_and_a_cancelled_one_never)
+{
+    struct call calls[40] = { 0 };
+    struct rig rig;
+    unsigned active, idle;
+    size_t i;
+
+    rig_init(&rig);
+    rig_start(&rig);
+    send_call(&rig, &calls[0], "POST", "a", false);
+    vwi_lease_cancel(calls[0].lease);
+    vwi_loop_run_burials(rig.loop);
+    check_counts(&rig, 0, 0);
+    for (i = 1; i < 40; i++)
+        send_call(&rig, &calls[i], "POST", "a", false);
+    vwi_lease_cancel(calls[39].lease); /* of the last seven, which wait */
+    vwi_upstream_counts(rig.up, &active, &idle);
+    ck_assert_uint_eq(active, 38);
+    for (i = 1; i < 39; i++) {
+        finish(&rig, &calls[i]);
+        ck_assert_int_eq(calls[i].result, VWI_UPSTREAM_OK);
+        call_fini(&calls[i]);
+    }
+    ck_assert_int_eq(calls[0].ends + calls[39].ends, 0);
+    ck_assert_int_eq(rig.stub.requests, 38);
+    ck_assert_int_eq(rig.stub.accepted, 38);
     rig_fini(&rig);
 }
 END_TEST
@@ -1003,6 +1035,7 @@ START_TEST(send_survives_each_failed_allocation)
             struct vwi_upstream_request request = { .method = { "GET", 3 }, .target = { "/", 1 } };
 
             send_with(&rig, &call, &request);
+            vwi_loop_run_burials(rig.loop); /* the end of the turn, when the request goes out */
         }
         vwi_mem_fail_never();
         ck_assert(err == VW_OK || err == VW_E_NOMEM);
@@ -1030,6 +1063,7 @@ Suite *upstream_suite(void)
     tcase_add_test(tc, request_goes_out_as_given_and_the_answer_comes_back);
     tcase_add_test(tc, connections_are_kept_and_reused);
     tcase_add_test(tc, idle_connections_are_bounded);
+    tcase_add_test(tc, requests_go_out_after_the_turn_and_a_cancelled_one_never);
     tcase_add_test(tc, dead_pooled_connection_is_replaced_before_anything_is_sent);
     tcase_add_test(tc, idle_connection_is_dropped_when_the_model_closes_it);
     tcase_add_test(tc, idle_connection_is_closed_when_its_time_is_over);
