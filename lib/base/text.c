@@ -2,9 +2,9 @@
 #include "base/text.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/mem.h"
 
@@ -57,23 +57,41 @@ bool vwi_text_addf(struct vwi_text *t, const char *fmt, ...)
     return false;
 }
 
-/* base is a constant where this is called, so that there is no division in it. */
-static inline size_t write_digits(char *to, unsigned long long v, unsigned base)
+static size_t count_digits(unsigned long long v)
 {
-    char digits[VWI_DIGITS], *at = digits + sizeof digits;
-    size_t len;
+    size_t count = 1;
 
-    do {
-        *--at = "0123456789abcdef"[v % base];
-        v /= base;
-    } while (v);
-    len = (size_t)(digits + sizeof digits - at);
-    memcpy(to, at, len);
+    for (; v >= 10000; v /= 10000)
+        count += 4;
+    return count + (v >= 10) + (v >= 100) + (v >= 1000);
+}
+
+/* Two at a time. */
+size_t vwi_digits(char to[VWI_DIGITS], unsigned long long v)
+{
+    static const char pairs[] = "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243444546474849"
+                                "5051525354555657585960616263646566676869707172737475767778798081828384858687888990919293949596979899";
+    size_t len = count_digits(v), at = len;
+
+    for (; v >= 100; v /= 100)
+        memcpy(to + (at -= 2), pairs + v % 100 * 2, 2);
+    if (v >= 10)
+        memcpy(to, pairs + v * 2, 2);
+    else
+        to[0] = (char)('0' + v);
     return len;
 }
 
-size_t vwi_digits(char to[VWI_DIGITS], unsigned long long v) { return write_digits(to, v, 10); }
-size_t vwi_hex_digits(char to[VWI_DIGITS], unsigned long long v) { return write_digits(to, v, 16); }
+size_t vwi_hex_digits(char to[VWI_DIGITS], unsigned long long v)
+{
+    size_t len = 1, i;
+
+    while (len < 16 && v >> (4 * len))
+        len++;
+    for (i = len; i > 0; v >>= 4)
+        to[--i] = "0123456789abcdef"[v & 15];
+    return len;
+}
 
 size_t vwi_chunk_line(char to[VWI_CHUNK_LINE], size_t chunk)
 {
@@ -151,12 +169,46 @@ void vwi_text_fini(struct vwi_text *t)
     *t = (struct vwi_text)VWI_TEXT_INIT;
 }
 
-bool vwi_span_is_nocase(struct vwi_span s, const char *text)
+#define EVERY(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Eight bytes at once. Case is bit 5, and only of what lies between 'a' and 'z' once that bit is set; x has all of them at seven bits, so
+ * that no sum runs into the next byte. */
+static bool same_nocase8(const char *a, const char *b)
 {
-    return s.len == strlen(text) && strncasecmp(s.p, text, s.len) == 0;
+    uint64_t x, y, differ, seven, letters;
+
+    memcpy(&x, a, sizeof x);
+    memcpy(&y, b, sizeof y);
+    differ = x ^ y;
+    if (differ & ~EVERY(0x20))
+        return false;
+    x |= EVERY(0x20);
+    seven = x & EVERY(0x7f);
+    letters = (seven + EVERY(0x80 - 'a')) & ~(seven + EVERY(0x7f - 'z')) & ~x & EVERY(0x80);
+    return !(differ << 2 & ~letters);
 }
 
-bool vwi_span_same_nocase(struct vwi_span a, struct vwi_span b) { return a.len == b.len && strncasecmp(a.p, b.p, a.len) == 0; }
+static bool same_letter(char a, char b)
+{
+    char lower = (char)(a | 0x20);
+
+    return a == b || ((a ^ b) == 0x20 && lower >= 'a' && lower <= 'z');
+}
+
+bool vwi_same_nocase(const char *a, const char *b, size_t len)
+{
+    size_t i;
+
+    for (i = 0; i + 8 <= len; i += 8)
+        if (!same_nocase8(a + i, b + i))
+            return false;
+    if (i && i < len)
+        return same_nocase8(a + len - 8, b + len - 8); /* some of them once more */
+    for (; i < len; i++)
+        if (!same_letter(a[i], b[i]))
+            return false;
+    return true;
+}
 
 static bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 

@@ -56,8 +56,10 @@ void vwi_text_clear(struct vwi_text *t); /* keeps the memory */
 void vwi_text_fini(struct vwi_text *t);
 
 static inline bool vwi_span_is(struct vwi_span s, const char *text) { return s.len == strlen(text) && memcmp(s.p, text, s.len) == 0; }
-bool vwi_span_is_nocase(struct vwi_span s, const char *text); /* ASCII case folded */
-bool vwi_span_same_nocase(struct vwi_span a, struct vwi_span b);
+/* Case folded in ASCII alone: strncasecmp() folds as the host program's locale says. */
+bool vwi_same_nocase(const char *a, const char *b, size_t len);
+static inline bool vwi_span_is_nocase(struct vwi_span s, const char *text) { return s.len == strlen(text) && vwi_same_nocase(s.p, text, s.len); }
+static inline bool vwi_span_same_nocase(struct vwi_span a, struct vwi_span b) { return a.len == b.len && vwi_same_nocase(a.p, b.p, a.len); }
 /* The next piece of a list, white space at both ends taken off; *rest goes on behind its separator. False at the end of the list. */
 bool vwi_span_next(struct vwi_span *rest, char separator, struct vwi_span *ret);
 /* "/path?query" in two; the query without its '?', "" where there is none. */

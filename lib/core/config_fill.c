@@ -8,7 +8,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/err.h"
 #include "base/vwi.h"
@@ -234,12 +233,13 @@ static json_t *read_bool(const char *text)
     static const char *const yes[] = { "y", "yes", "t", "true", "on", "1" }, *const no[] = {
         "n", "no", "f", "false", "off", "0"
     };
+    struct vwi_span word = { text, strlen(text) };
     size_t i;
 
     for (i = 0; i < VWI_ARRAY_LEN(yes); i++) {
-        if (strcasecmp(text, yes[i]) == 0)
+        if (vwi_span_is_nocase(word, yes[i]))
             return json_true();
-        if (strcasecmp(text, no[i]) == 0)
+        if (vwi_span_is_nocase(word, no[i]))
             return json_false();
     }
     return json_string(text);

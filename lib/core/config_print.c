@@ -4,7 +4,6 @@
  */
 #include <math.h>
 #include <string.h>
-#include <strings.h>
 
 #include "core/config.h"
 #include "core/config_parts.h"
@@ -135,7 +134,7 @@ static bool is_secret(const char *name)
 
     for (i = 0; i < sizeof ends / sizeof ends[0]; i++) {
         n = strlen(ends[i]);
-        if (len >= n && strcasecmp(name + len - n, ends[i]) == 0)
+        if (len >= n && vwi_same_nocase(name + len - n, ends[i], n))
             return true;
     }
     return false;

@@ -51,22 +51,24 @@ bool vwi_literal_real(struct vwi_text *t, double v)
 
 bool vwi_literal_seconds(struct vwi_text *t, double v)
 {
-    char fraction[7] = ".";
-    long long us, rest;
-    size_t i, len = 7;
+    char text[2 * VWI_DIGITS] = "-";
+    unsigned long long us, rest;
+    size_t i, at, len;
+    bool negative;
 
     if (!isfinite(v) || fabs(v) > 9e12)
         return vwi_text_adds(t, "0.0");
-    us = llround(v * 1e6);
-    if (us < 0)
-        vwi_text_add(t, "-", 1);
-    vwi_text_add_integer(t, llabs(us / 1000000));
-    rest = llabs(us % 1000000);
+    us = (unsigned long long)llround(fabs(v) * 1e6);
+    negative = v < 0 && us;
+    at = negative + vwi_digits(text + negative, us / 1000000);
+    rest = us % 1000000;
+    len = at + 7;
+    text[at] = '.';
     for (i = 6; i > 0; i--, rest /= 10)
-        fraction[i] = (char)('0' + rest % 10);
-    while (len > 2 && fraction[len - 1] == '0')
+        text[at + i] = (char)('0' + rest % 10);
+    while (len > at + 2 && text[len - 1] == '0')
         len--;
-    return vwi_text_add(t, fraction, len);
+    return vwi_text_add(t, text, len);
 }
 
 /* Length of the UTF-8 sequence at s; 0 when it is not one. Surrogates, overlong forms and what is above U+10FFFF are not. */

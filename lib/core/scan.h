@@ -88,8 +88,12 @@ const char *vwi_scan_skip_number(const char *p, const char *end);
 
 static inline bool vwi_scan_is_surrogate(unsigned point) { return point >= 0xd800 && point <= 0xdfff; }
 
+bool vwi_scan_escaped_is(const struct vwi_scan_string *str, const char *text, size_t len);
 /* Is the string this text once unescaped? A lone surrogate equals nothing. */
-bool vwi_scan_string_is(const struct vwi_scan_string *str, const char *text, size_t len);
+static inline bool vwi_scan_string_is(const struct vwi_scan_string *str, const char *text, size_t len)
+{
+    return str->escaped ? vwi_scan_escaped_is(str, text, len) : str->raw.len == len && memcmp(str->raw.p, text, len) == 0;
+}
 /* The next character of *p < end, escapes undone, and moves *p. A lone surrogate comes as itself, malformed bytes as U+FFFD. */
 unsigned vwi_scan_point(const char **p, const char *end);
 /* One UTF-8 sequence at p < end: its length, or 0 if it is malformed, overlong, a surrogate or cut short. */

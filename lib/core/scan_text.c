@@ -206,13 +206,11 @@ size_t vwi_scan_encode(unsigned point, char out[4])
     return 4;
 }
 
-bool vwi_scan_string_is(const struct vwi_scan_string *str, const char *text, size_t len)
+bool vwi_scan_escaped_is(const struct vwi_scan_string *str, const char *text, size_t len)
 {
     const char *p = str->raw.p, *end = p + str->raw.len;
     size_t at = 0;
 
-    if (!str->escaped)
-        return str->raw.len == len && memcmp(p, text, len) == 0;
     while (p < end) {
         unsigned point = vwi_scan_point(&p, end);
         char out[4];

@@ -2,7 +2,6 @@
 #include "io/answer_fields.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/vwi.h"
 
@@ -57,7 +56,7 @@ static bool is_type(struct vwi_span value, const char *type)
 {
     size_t len = strlen(type);
 
-    return value.len >= len && (value.p[len - 1] | 0x20) == type[len - 1] && strncasecmp(value.p, type, len) == 0 &&
+    return value.len >= len && (value.p[len - 1] | 0x20) == type[len - 1] && vwi_same_nocase(value.p, type, len) &&
            (value.len == len || value.p[len] == ';' || value.p[len] == ' ' || value.p[len] == '\t');
 }
 
@@ -162,7 +161,7 @@ static bool is_late(struct vwi_span name)
     for (i = 0; i < VWI_ARRAY_LEN(late); i++)
         if (vwi_span_is_nocase(name, late[i]))
             return true;
-    return fate_of(name) != PASSED || (name.len > 3 && strncasecmp(name.p, "if-", 3) == 0);
+    return fate_of(name) != PASSED || (name.len > 3 && vwi_same_nocase(name.p, "if-", 3));
 }
 
 bool vwi_answer_fields_trailers(struct vwi_text *t, const struct vwi_answer *trailers)

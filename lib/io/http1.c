@@ -6,7 +6,6 @@
 #include "io/http1.h"
 
 #include <string.h>
-#include <strings.h>
 
 #include "base/mem.h"
 #include "io/http1_parts.h"
@@ -340,7 +339,7 @@ struct vwi_span vwi_http1_header(const struct vwi_http1 *h, const char *name)
     for (i = 0; i < h->row_count; i++) {
         const struct vwi_http1_row *row = &h->rows[i];
 
-        if (row->name_len == len && strncasecmp(base + row->name, name, len) == 0)
+        if (row->name_len == len && vwi_same_nocase(base + row->name, name, len))
             return (struct vwi_span){ base + row->value, row->value_len };
     }
     return (struct vwi_span){ NULL, 0 };

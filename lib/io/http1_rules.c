@@ -3,7 +3,6 @@
  * The odd thing: an absolute-form target is reduced in place, since what is left of it is always a tail.
  */
 #include <string.h>
-#include <strings.h>
 
 #include "io/http1_parts.h"
 
@@ -26,8 +25,8 @@ bool vwi_http1_method_served(unsigned method)
 static bool reduce_absolute(struct vwi_http1 *h)
 {
     char *target = h->head.p + h->start + h->target;
-    size_t scheme = h->target_len > 7 && strncasecmp(target, "http://", 7) == 0    ? 7
-                    : h->target_len > 8 && strncasecmp(target, "https://", 8) == 0 ? 8
+    size_t scheme = h->target_len > 7 && vwi_same_nocase(target, "http://", 7)    ? 7
+                    : h->target_len > 8 && vwi_same_nocase(target, "https://", 8) ? 8
                                                                                    : 0;
     size_t at = scheme;
 

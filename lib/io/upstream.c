@@ -74,8 +74,8 @@ struct vwi_lease {
     struct vwi_text out; /* streamed: what waits to be sent, from out_at on */
     size_t out_at;
     enum vwi_upstream_result result; /* FAILED */
-    char text[192];                  /* FAILED */
     size_t head_len;
+    char text[192]; /* FAILED */
     char head[];
 };
 
@@ -662,7 +662,7 @@ struct vwi_lease *vwi_upstream_send(struct vwi_upstream *up, const struct vwi_up
 
     if (!l)
         return NULL;
-    memset(l, 0, sizeof *l);
+    memset(l, 0, offsetof(struct vwi_lease, text));
     l->head_len = vwi_http1_ask_write(up->conf->authority, rq, l->head);
     l->up = up;
     l->events = *events;

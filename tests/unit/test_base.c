@@ -1,5 +1,6 @@
 /* The ground: error text, spans and text building, lists, failing allocations. */
 #include <check.h>
+#include <ctype.h>
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
@@ -43,11 +44,16 @@ END_TEST
 
 START_TEST(text_adds_integers_as_printf_does)
 {
-    static const long long values[] = { 0, 7, -1, 10, 1795422695, LLONG_MAX, LLONG_MIN };
+    long long values[64] = { 0, 7, -1, 10, 1795422695, LLONG_MAX, LLONG_MIN }, power = 1;
     char expected[24], digits[VWI_DIGITS + 1];
-    size_t i;
+    size_t i, count = 7;
 
-    for (i = 0; i < VWI_ARRAY_LEN(values); i++) {
+    for (i = 0; i < 18; i++, power *= 10) {
+        values[count++] = power - 1;
+        values[count++] = power;
+        values[count++] = -power - 1;
+    }
+    for (i = 0; i < count; i++) {
         struct vwi_text t = VWI_TEXT_INIT;
 
         snprintf(expected, sizeof expected, "%lld", values[i]);
@@ -108,6 +114,33 @@ START_TEST(spans_compare_exactly_or_without_case)
 }
 END_TEST
 
+/* At each place of a word, among others that are the same. */
+START_TEST(case_is_folded_in_ascii_alone)
+{
+    char a[] = "x-accel-buffering", b[] = "X-Accel-BUFFERING";
+    int at, i, j;
+
+    for (at = 0; at < (int)sizeof a - 1; at++) {
+        char kept_a = a[at], kept_b = b[at];
+
+        for (i = 0; i < 256; i++) {
+            for (j = 0; j < 256; j++) {
+                bool letters = i < 128 && j < 128 && isalpha(i) && isalpha(j);
+
+                a[at] = (char)i;
+                b[at] = (char)j;
+                ck_assert_int_eq(vwi_same_nocase(a, b, sizeof a - 1), i == j || (letters && tolower(i) == tolower(j)));
+            }
+        }
+        a[at] = kept_a;
+        b[at] = kept_b;
+    }
+    for (at = 0; at < (int)sizeof a; at++)
+        ck_assert(vwi_same_nocase(a, b, (size_t)at));
+    ck_assert(!vwi_same_nocase("host", "hosf", 4));
+}
+END_TEST
+
 START_TEST(spans_of_a_list_come_one_by_one_and_trimmed)
 {
     static const char *const expected[] = { "a", "", "b c", "" };
@@ -157,6 +190,7 @@ Suite *base_suite(void)
     tcase_add_test(tc, text_formats_into_what_room_there_is);
     tcase_add_test(tc, text_remembers_a_failed_growth);
     tcase_add_test(tc, spans_compare_exactly_or_without_case);
+    tcase_add_test(tc, case_is_folded_in_ascii_alone);
     tcase_add_test(tc, spans_of_a_list_come_one_by_one_and_trimmed);
     tcase_add_test(tc, list_keeps_the_order_of_adding);
     suite_add_tcase(s, tc);
