@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "base/vwi.h"
+#include "io/send.h"
 
 #define AHEAD_BYTES (64u * 1024)       /* kept of later requests before reading stops */
 #define DISCARD_BYTES (4u * 1024 * 1024) /* read and dropped after a refusal */
@@ -174,9 +175,8 @@ void vwi_client_refuse(struct vwi_client *c, int status, const char *reason, con
     vwi_client_name_request(c);
     c->front->events.on_refuse(c->front->arg, status, reason, message, &headers, &body);
     head = vwi_client_build_head(c, status, headers.failed ? NULL : headers.p, (int64_t)body.len, false);
-    memcpy(&parts[0].iov_base, &head.p, sizeof head.p);
-    parts[0].iov_len = head.len;
-    parts[1] = (struct iovec){ body.p, body.len };
+    parts[0] = vwi_part(head.p, head.len);
+    parts[1] = vwi_part(body.p, body.len);
     vwi_client_send(c, parts, body.len && !vwi_http1_is_head(&c->http) ? 2 : 1);
     vwi_text_fini(&headers);
     vwi_text_fini(&body);

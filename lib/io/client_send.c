@@ -1,16 +1,13 @@
-/*
- * Bytes to a client: reply heads, one sendmsg for all parts, and a queue for what the kernel refused.
- * The odd thing: sendmsg and not writev, since a guest library may not ask its host to ignore SIGPIPE.
- */
+/* Bytes to a client: reply heads, one system call for all parts, and a queue for what the kernel refused. */
 #include <errno.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <time.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/vwi.h"
 #include "io/client.h"
+#include "io/send.h"
 
 #define OUT_KEPT_BYTES 1024u /* a longer empty queue is freed */
 
@@ -58,15 +55,11 @@ static bool queue(struct vwi_client *c, const char *data, size_t len)
 /* Returns how many bytes the kernel took; 0 as well when it wants none now or the connection broke. */
 static size_t transmit(struct vwi_client *c, struct iovec *iov, int count)
 {
-    struct msghdr msg;
     ssize_t n;
 
-    memset(&msg, 0, sizeof msg);
-    msg.msg_iov = iov;
-    msg.msg_iovlen = (size_t)count;
-    do {
-        n = c->tls ? vwi_client_send_tls(c, iov, count) : sendmsg(c->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
-    } while (n < 0 && errno == EINTR);
+    do
+        n = c->tls ? vwi_client_send_tls(c, iov, count) : vwi_send_parts(c->fd, iov, count);
+    while (n < 0 && errno == EINTR);
     if (n < 0) {
         c->lost = errno != EAGAIN && errno != EWOULDBLOCK;
         return 0;

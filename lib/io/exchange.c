@@ -10,6 +10,7 @@
 
 #include "base/vwi.h"
 #include "io/client.h"
+#include "io/send.h"
 
 static struct vwi_client *of(struct vwi_exchange *ex) { return VWI_CONTAINER(ex, struct vwi_client, ex); }
 
@@ -19,15 +20,6 @@ static const struct vwi_client *view(const struct vwi_exchange *ex)
 }
 
 static const struct vwi_http1 *request(const struct vwi_exchange *ex) { return &view(ex)->http; }
-
-static struct iovec part(const char *p, size_t len)
-{
-    struct iovec iov;
-
-    memcpy(&iov.iov_base, &p, sizeof p); /* iovec has no const; sendmsg does not write */
-    iov.iov_len = len;
-    return iov;
-}
 
 void vwi_exchange_bind(struct vwi_exchange *ex, const struct vwi_exchange_events *events, void *user)
 {
@@ -149,8 +141,8 @@ void vwi_exchange_reply(struct vwi_exchange *ex, int status, const char *headers
     if (!VWI_EXPECT(ex->phase == VWI_EXCHANGE_OPEN))
         return;
     head = begin(ex, status, headers, (int64_t)len);
-    parts[0] = part(head.p, head.len);
-    parts[1] = part(body, len);
+    parts[0] = vwi_part(head.p, head.len);
+    parts[1] = vwi_part(body, len);
     vwi_client_send(of(ex), parts, ex->mute || !len ? 1 : 2);
     ex->phase = VWI_EXCHANGE_ENDED;
     vwi_client_touch(of(ex));
@@ -184,12 +176,12 @@ void vwi_exchange_write(struct vwi_exchange *ex, const char *data, size_t len)
     if (!len)
         return;
     if (ex->chunked) {
-        parts[0] = part(line, vwi_chunk_line(line, len));
-        parts[1] = part(data, len);
-        parts[2] = part("\r\n", 2);
+        parts[0] = vwi_part(line, vwi_chunk_line(line, len));
+        parts[1] = vwi_part(data, len);
+        parts[2] = vwi_part("\r\n", 2);
         vwi_client_send(c, parts, 3);
     } else {
-        parts[0] = part(data, len);
+        parts[0] = vwi_part(data, len);
         vwi_client_send(c, parts, 1);
     }
     if (vwi_client_backlog(c) >= VWI_EXCHANGE_HIGH_BYTES)
@@ -224,9 +216,9 @@ void vwi_exchange_interim(struct vwi_exchange *ex, int status, const char *heade
 
     if (ex->phase != VWI_EXCHANGE_OPEN || vwi_client_backlog(c) || !vwi_exchange_is_1_1(ex) || !VWI_EXPECT(status / 100 == 1))
         return;
-    parts[0] = part(line, (size_t)n);
-    parts[1] = part(headers, strlen(headers));
-    parts[2] = part("\r\n", 2);
+    parts[0] = vwi_part(line, (size_t)n);
+    parts[1] = vwi_part(headers, strlen(headers));
+    parts[2] = vwi_part("\r\n", 2);
     vwi_client_send(c, parts, 3);
     if (c->lost)
         vwi_client_touch(c);
@@ -236,7 +228,7 @@ void vwi_exchange_end(struct vwi_exchange *ex) { vwi_exchange_end_with(ex, NULL)
 
 void vwi_exchange_end_with(struct vwi_exchange *ex, const char *trailers)
 {
-    struct iovec last[3] = { part("0\r\n", 3), part(trailers, trailers ? strlen(trailers) : 0), part("\r\n", 2) };
+    struct iovec last[3] = { vwi_part("0\r\n", 3), vwi_part(trailers, trailers ? strlen(trailers) : 0), vwi_part("\r\n", 2) };
 
     if (ex->phase != VWI_EXCHANGE_BEGUN)
         return;

@@ -12,7 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #include "base/err.h"
 #include "base/list.h"
@@ -20,6 +19,7 @@
 #include "base/vwi.h"
 #include "io/http1_ask.h"
 #include "io/pool.h"
+#include "io/send.h"
 
 #define READ_BYTES (64u * 1024)
 #define WRITE_BYTES (64u * 1024) /* of one long body, per turn: the kernel would take megabytes at once, and others wait meanwhile */
@@ -177,15 +177,10 @@ void vwi_lease_cancel(struct vwi_lease *l)
 
 /* ---- request out ---- */
 
-static void add_part(struct msghdr *msg, const char *p, size_t len)
+static void add_part(struct iovec *parts, int *count, const char *p, size_t len)
 {
-    struct iovec *iov = &msg->msg_iov[msg->msg_iovlen];
-
-    if (!len)
-        return;
-    memcpy(&iov->iov_base, &p, sizeof p); /* iovec has no const; sendmsg does not write */
-    iov->iov_len = len;
-    msg->msg_iovlen++;
+    if (len)
+        parts[(*count)++] = vwi_part(p, len);
 }
 
 /* The kernel took n more bytes: of the head, then of the body or of what was streamed. */
@@ -209,18 +204,16 @@ static bool write_request(struct vwi_lease *l)
 {
     struct vwi_pool_conn *conn = l->conn;
     size_t body_done = l->written > l->head_len ? (size_t)l->written - l->head_len : 0, body_left = l->body.len - body_done;
-    struct iovec iov[3];
-    struct msghdr msg = { .msg_iov = iov };
+    struct iovec parts[3] = { { NULL, 0 } };
+    int count = 0;
     bool broken;
     ssize_t n;
 
     if (l->written < l->head_len)
-        add_part(&msg, l->head + l->written, l->head_len - (size_t)l->written);
-    add_part(&msg, l->body.p + body_done, body_left < WRITE_BYTES ? body_left : WRITE_BYTES); /* a streamed one has none here */
-    add_part(&msg, l->out.p + l->out_at, l->out.len - l->out_at);
-    do
-        n = sendmsg(conn->fd, &msg, MSG_NOSIGNAL);
-    while (n < 0 && errno == EINTR);
+        add_part(parts, &count, l->head + l->written, l->head_len - (size_t)l->written);
+    add_part(parts, &count, l->body.p + body_done, body_left < WRITE_BYTES ? body_left : WRITE_BYTES); /* a streamed one has none here */
+    add_part(parts, &count, l->out.p + l->out_at, l->out.len - l->out_at);
+    n = vwi_send_parts(conn->fd, parts, count);
     broken = n < 0 && errno != EAGAIN;
     if (broken && !l->written && conn->reused)
         return false;

@@ -129,7 +129,8 @@ START_TEST(case_is_folded_in_ascii_alone)
 
                 a[at] = (char)i;
                 b[at] = (char)j;
-                ck_assert_int_eq(vwi_same_nocase(a, b, sizeof a - 1), i == j || (letters && tolower(i) == tolower(j)));
+                if (vwi_same_nocase(a, b, sizeof a - 1) != (i == j || (letters && tolower(i) == tolower(j))))
+                    ck_abort_msg("bytes %d and %d at %d", i, j, at);
             }
         }
         a[at] = kept_a;
