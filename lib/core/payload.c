@@ -1,5 +1,5 @@
 /*
- * Values are skipped by counting brackets, without checking them again: a payload of megabytes costs a search for quotes, but for strings
+ * Values are skipped by counting brackets, without checking them again: a payload of megabytes costs a search for quotes, but for values
  * whose ends are known. Every loop ends at `end` and moves forward, whatever the bytes are.
  * The odd thing: what is known is kept for the thread, since a plugin asks through functions that have no room for it.
  */
@@ -14,27 +14,34 @@
 #define EVERY(byte) (UINT64_C(0x0101010101010101) * (byte))
 
 static _Thread_local struct {
-    const struct vwi_span *strings;
+    const struct vwi_scan_long *values;
     size_t count;
 } known;
 
-void vwi_payload_know(const struct vwi_span *strings, size_t count)
+void vwi_payload_know(const struct vwi_scan_long *values, size_t count)
 {
-    known.strings = strings;
+    known.values = values;
     known.count = count;
 }
 
-/* NULL: it must be searched. */
-static const char *known_end(const char *p, const char *end)
+/* What is known of the value at p; NULL: it must be walked through. */
+static const struct vwi_scan_long *known_at(const char *p, size_t left)
 {
     size_t i;
 
-    if (!known.count || p < known.strings[0].p || p > known.strings[known.count - 1].p)
+    if (!known.count || p < known.values[0].value.p || p > known.values[known.count - 1].value.p)
         return NULL;
     for (i = 0; i < known.count; i++)
-        if (known.strings[i].p == p)
-            return known.strings[i].len <= (size_t)(end - p) ? p + known.strings[i].len : NULL;
+        if (known.values[i].value.p == p)
+            return known.values[i].value.len <= left ? &known.values[i] : NULL;
     return NULL;
+}
+
+static const char *known_end(const char *p, const char *end)
+{
+    const struct vwi_scan_long *value = known_at(p, (size_t)(end - p));
+
+    return value ? p + value->value.len : NULL;
 }
 
 /* Behind the string whose quote is at p. A quote is the last one unless an odd number of backslashes precedes it. */
@@ -81,6 +88,7 @@ static bool ends_scalar(char c)
 /* Behind the value at p; p itself if none is there. */
 static const char *skip_value(const char *p, const char *end)
 {
+    const char *behind;
     size_t depth = 0;
 
     if (p < end && *p != '"' && *p != '{' && *p != '[') {
@@ -91,6 +99,8 @@ static const char *skip_value(const char *p, const char *end)
     while (p < end) {
         if (*p == '"')
             p = skip_string(p, end);
+        else if ((*p == '{' || *p == '[') && (behind = known_end(p, end)) != NULL)
+            p = behind;
         else if (*p == '{' || *p == '[')
             depth++, p++;
         else if (*p == '}' || *p == ']')
@@ -283,6 +293,7 @@ enum vwi_kind vwi_payload_find(struct vwi_span json, const char *pointer, struct
 
 size_t vwi_payload_count(struct vwi_span value)
 {
+    const struct vwi_scan_long *long_value;
     enum vwi_kind kind;
     size_t count = 0;
     struct walk w;
@@ -291,6 +302,9 @@ size_t vwi_payload_count(struct vwi_span value)
     kind = kind_of(value);
     if (kind != VWI_KIND_OBJECT && kind != VWI_KIND_ARRAY)
         return 0;
+    long_value = known_at(value.p, value.len);
+    if (long_value && long_value->value.len == value.len)
+        return long_value->count;
     start(&w, value);
     while (step(&w))
         count++;

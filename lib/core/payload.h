@@ -42,11 +42,12 @@ bool vwi_payload_string(struct vwi_span value, char *out, size_t size, size_t *r
  */
 struct vwi_span vwi_payload_unwrap(struct vwi_span payload);
 
+struct vwi_scan_long;
 /*
- * Strings whose ends are known, each from quote to quote, in the order of the text: from now on, in this thread, none that begins where one
- * of these does is searched for its end. The array and the text are borrowed until the call with NULL and 0.
+ * Values whose ends and counts are known, in the order of the text: from now on, in this thread, none that begins where one of these does is
+ * walked through. The array and the text are borrowed until the call with NULL and 0.
  */
-void vwi_payload_know(const struct vwi_span *strings, size_t count);
+void vwi_payload_know(const struct vwi_scan_long *values, size_t count);
 
 /* Exactly one JSON text (RFC 8259, UTF-8, no BOM) with at most max_depth containers inside each other. */
 bool vwi_json_valid(struct vwi_span json, int max_depth);

@@ -61,6 +61,48 @@ static const char *stop(struct vwi_scan *s, const char *p, enum vwi_scan_told to
 
 static const char *refuse(struct vwi_scan *s, const char *p) { return stop(s, p, VWI_SCAN_BAD); }
 
+/* ---- long values ---- */
+
+/* Where it goes: a free place, else that of the shortest. */
+static size_t place_of_shortest(const struct vwi_scan *s)
+{
+    size_t i, at = 0;
+
+    if (s->long_count < VWI_SCAN_LONG_MAX)
+        return s->long_count;
+    for (i = 1; i < VWI_SCAN_LONG_MAX; i++)
+        if (s->longs[i].range.to - s->longs[i].range.from < s->longs[at].range.to - s->longs[at].range.from)
+            at = i;
+    return at;
+}
+
+static void note_long(struct vwi_scan *s, struct vwi_scan_range range, size_t count)
+{
+    size_t at = place_of_shortest(s);
+
+    if (at < s->long_count && range.to - range.from <= s->longs[at].range.to - s->longs[at].range.from)
+        return;
+    s->longs[at].range = range;
+    s->longs[at].count = count;
+    s->long_count += at == s->long_count;
+}
+
+static bool is_long(struct vwi_scan_range range) { return range.to - range.from >= VWI_SCAN_LONG_BYTES; }
+
+size_t vwi_scan_longs(const struct vwi_scan *s, const char *text, struct vwi_scan_long ret[VWI_SCAN_LONG_MAX])
+{
+    size_t i, at;
+
+    for (i = 0; i < s->long_count; i++) {
+        struct vwi_scan_range range = s->longs[i].range;
+
+        for (at = i; at > 0 && ret[at - 1].value.p > text + range.from; at--)
+            ret[at] = ret[at - 1];
+        ret[at] = (struct vwi_scan_long){ { text + range.from, range.to - range.from }, s->longs[i].count };
+    }
+    return s->long_count;
+}
+
 /* ---- values ---- */
 
 static inline const char *end_value(struct vwi_scan *s, const char *p)
@@ -81,7 +123,7 @@ static uint64_t *word_of(struct vwi_scan *s, int level)
     return s->far ? &s->far[(level >> 6) - VWI_SCAN_NEAR_WORDS] : NULL;
 }
 
-static const char *open_container(struct vwi_scan *s, const char *p)
+static const char *open_container(struct vwi_scan *s, const char *text, const char *p)
 {
     uint64_t bit = UINT64_C(1) << (s->depth & 63), *word;
 
@@ -92,6 +134,10 @@ static const char *open_container(struct vwi_scan *s, const char *p)
         return stop(s, p, VWI_SCAN_NOMEM);
     if (bit == 1)
         *word = 0;
+    if (s->depth < VWI_SCAN_OPEN_MAX) {
+        s->open[s->depth].from = (size_t)(p - text);
+        s->open[s->depth].commas = 0;
+    }
     s->in_object = *p == '{';
     *word = s->in_object ? *word | bit : *word & ~bit;
     s->depth++;
@@ -99,9 +145,16 @@ static const char *open_container(struct vwi_scan *s, const char *p)
     return p + 1;
 }
 
-static inline const char *close_container(struct vwi_scan *s, const char *p)
+static inline const char *close_container(struct vwi_scan *s, const char *text, const char *p)
 {
     int outer = --s->depth - 1;
+
+    if (s->depth < VWI_SCAN_OPEN_MAX) {
+        struct vwi_scan_range range = { s->open[s->depth].from, (size_t)(p + 1 - text) };
+
+        if (is_long(range))
+            note_long(s, range, s->state == AT_NEXT ? s->open[s->depth].commas + 1 : 0);
+    }
 
     s->in_object = outer >= 0 && *word_of(s, outer) >> (outer & 63) & 1;
     return end_value(s, p + 1);
@@ -354,7 +407,7 @@ static inline const char *begin_value(struct vwi_scan *s, const char *text, cons
         s->string_from = (size_t)(p - text);
         return take_string(s, p + 1, end);
     case '{': case '[':
-        return open_container(s, p);
+        return open_container(s, text, p);
     case 't':
         return begin_word(s, p, end, "true");
     case 'f':
@@ -376,13 +429,15 @@ static inline const char *begin_key(struct vwi_scan *s, const char *text, const 
     return take_key(s, text, p + 1, end);
 }
 
-static inline const char *take_next(struct vwi_scan *s, const char *p)
+static inline const char *take_next(struct vwi_scan *s, const char *text, const char *p)
 {
     if (*p == ',' && s->depth) {
+        if (s->depth <= VWI_SCAN_OPEN_MAX)
+            s->open[s->depth - 1].commas++;
         s->state = s->in_object ? AT_KEY : AT_VALUE;
         return p + 1;
     }
-    return s->depth && *p == (s->in_object ? '}' : ']') ? close_container(s, p) : refuse(s, p);
+    return s->depth && *p == (s->in_object ? '}' : ']') ? close_container(s, text, p) : refuse(s, p);
 }
 
 static const char *take_colon(struct vwi_scan *s, const char *p)
@@ -400,17 +455,17 @@ static const char *between_tokens(struct vwi_scan *s, const char *text, const ch
         return p;
     switch (s->state) {
     case AT_FIRST_VALUE:
-        return *p == ']' ? close_container(s, p) : begin_value(s, text, p, end);
+        return *p == ']' ? close_container(s, text, p) : begin_value(s, text, p, end);
     case AT_VALUE:
         return begin_value(s, text, p, end);
     case AT_FIRST_KEY:
-        return *p == '}' ? close_container(s, p) : begin_key(s, text, p, end);
+        return *p == '}' ? close_container(s, text, p) : begin_key(s, text, p, end);
     case AT_KEY:
         return begin_key(s, text, p, end);
     case AT_COLON:
         return take_colon(s, p);
     default:
-        return take_next(s, p);
+        return take_next(s, text, p);
     }
 }
 
@@ -421,18 +476,9 @@ static const char *go_on_string(struct vwi_scan *s, const char *text, const char
 
     p = take_string(s, p, end);
     string = (struct vwi_scan_range){ s->string_from, (size_t)(p - text) };
-    if (s->state == AT_NEXT && string.to - string.from >= VWI_SCAN_LONG_BYTES && s->long_count < VWI_SCAN_LONG_MAX)
-        s->longs[s->long_count++] = string;
+    if (s->state == AT_NEXT && is_long(string))
+        note_long(s, string, 0);
     return p;
-}
-
-size_t vwi_scan_longs(const struct vwi_scan *s, const char *text, struct vwi_span ret[VWI_SCAN_LONG_MAX])
-{
-    size_t i;
-
-    for (i = 0; i < s->long_count; i++)
-        ret[i] = (struct vwi_span){ text + s->longs[i].from, s->longs[i].to - s->longs[i].from };
-    return s->long_count;
 }
 
 static const char *inside_token(struct vwi_scan *s, const char *text, const char *p, const char *end)

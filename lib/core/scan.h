@@ -14,7 +14,8 @@
 
 #define VWI_SCAN_DEPTH_MAX 10000 /* a higher max_depth is read as this */
 #define VWI_SCAN_TELL_MAX 2      /* a higher tell is not allowed */
-#define VWI_SCAN_LONG_MAX 16 /* as many are kept; a payload has an image or a few */
+#define VWI_SCAN_LONG_MAX 16 /* as many long values are kept; a payload has a few lists, and an image or a few */
+#define VWI_SCAN_OPEN_MAX 8  /* containers further in are not looked at for that */
 #ifndef VWI_SCAN_LONG_BYTES  /* a fuzzer's texts are short */
 #define VWI_SCAN_LONG_BYTES (16u * 1024)
 #endif
@@ -25,6 +26,12 @@
 struct vwi_scan_string {
     struct vwi_span raw;
     bool escaped; /* holds a backslash: raw is not its value */
+};
+
+/* A long value, and how many entries or members it has directly; 0 for a string. */
+struct vwi_scan_long {
+    struct vwi_span value;
+    size_t count;
 };
 
 /* Bytes of the text; a value ends behind its first byte, so to == 0 is one that is not there. */
@@ -42,8 +49,14 @@ struct vwi_scan {
     size_t starts[VWI_SCAN_TELL_MAX + 1]; /* by depth: where the value begins that is under way or was told */
     const char *word;                     /* the rest of true, false or null */
     size_t string_from;                   /* the quote of the string that began last, keys apart */
+    struct {
+        size_t from, commas;
+    } open[VWI_SCAN_OPEN_MAX]; /* the outermost containers, by depth */
     size_t long_count;
-    struct vwi_scan_range longs[VWI_SCAN_LONG_MAX]; /* see vwi_scan_longs */
+    struct {
+        struct vwi_scan_range range;
+        size_t count;
+    } longs[VWI_SCAN_LONG_MAX]; /* see vwi_scan_longs */
     uint64_t near[VWI_SCAN_NEAR_WORDS];   /* one bit for each open container, set for an object */
     uint64_t *far;                        /* of those beyond 512, allocated when needed */
 };
@@ -64,10 +77,11 @@ enum vwi_scan_told vwi_scan_run(struct vwi_scan *s, const char *text, size_t len
 bool vwi_scan_is_whole(const struct vwi_scan *s);
 void vwi_scan_fini(struct vwi_scan *s);
 /*
- * The strings, from quote to quote, that came in more than one call and have VWI_SCAN_LONG_BYTES at least: the first ones, as they have
- * ended. Who walks through the text again need not search them for their ends (vwi_payload_know). Returns how many.
+ * Values that have VWI_SCAN_LONG_BYTES at least and have ended: lists and objects, and the strings that came in more than one call; the
+ * longest, in the order in which they begin. Who walks through the text again need not walk through them (vwi_payload_know). Returns how
+ * many.
  */
-size_t vwi_scan_longs(const struct vwi_scan *s, const char *text, struct vwi_span ret[VWI_SCAN_LONG_MAX]);
+size_t vwi_scan_longs(const struct vwi_scan *s, const char *text, struct vwi_scan_long ret[VWI_SCAN_LONG_MAX]);
 
 static inline struct vwi_scan_range vwi_scan_value(const struct vwi_scan *s)
 {

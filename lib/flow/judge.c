@@ -304,28 +304,30 @@ bool vwi_judge_session(struct vwi_request *rq)
     return refuse_as_platform(rq, VWI_REASON_INVALID_SESSION, unknown, sizeof unknown - 1);
 }
 
-/* What the scanner has been through is not searched again: each time would hold everybody up, for a millisecond in 15 MB. */
-static void know_strings(const struct vwi_request *rq, struct vwi_span strings[VWI_SCAN_LONG_MAX])
+/* What the scanner has been through is not walked through again: each time would hold everybody up, for a millisecond in 15 MB of an image,
+ * for ten times that in a list of words. */
+static void know_longs(const struct vwi_request *rq, struct vwi_scan_long longs[VWI_SCAN_LONG_MAX])
 {
     if (rq->feed)
-        vwi_payload_know(strings, vwi_scan_longs(vwi_envelope_feed_scan(rq->feed), vwi_exchange_body(rq->ex).p, strings));
+        vwi_payload_know(longs, vwi_scan_longs(vwi_envelope_feed_scan(rq->feed), vwi_exchange_body(rq->ex).p, longs));
 }
 
-static void forget_strings(void) { vwi_payload_know(NULL, 0); }
+static void forget_longs(void) { vwi_payload_know(NULL, 0); }
 
 /* Verdict 7. */
 bool vwi_judge_payload(struct vwi_request *rq)
 {
     vw_error_t why = { VW_OK, "" };
-    struct vwi_span payload = rq->enveloped ? rq->envelope.payload : rq->body, strings[VWI_SCAN_LONG_MAX];
+    struct vwi_span payload = rq->enveloped ? rq->envelope.payload : rq->body;
+    struct vwi_scan_long longs[VWI_SCAN_LONG_MAX];
     vw_err err;
 
     rq->body = payload;
     if (!rq->handler->conf->parser || !(rq->enveloped || rq->is_json))
         return true;
-    know_strings(rq, strings);
+    know_longs(rq, longs);
     err = vwi_handler_parse(rq->handler, payload, &rq->body, &rq->parsed, &why);
-    forget_strings();
+    forget_longs();
     if (err == VW_E_NOMEM)
         return vwi_judge_refuse(rq, VWI_REASON_INTERNAL, NULL);
     return err == VW_OK || vwi_judge_refuse(rq, VWI_REASON_PARSER_REFUSED, why.text[0] ? why.text : NULL);
@@ -334,16 +336,17 @@ bool vwi_judge_payload(struct vwi_request *rq)
 /* Step 8. A calculator that reads JSON gets null for a plain body that is none, or that is streamed. */
 void vwi_judge_weigh(struct vwi_request *rq)
 {
-    struct vwi_span payload = rq->body, strings[VWI_SCAN_LONG_MAX];
+    struct vwi_scan_long longs[VWI_SCAN_LONG_MAX];
+    struct vwi_span payload = rq->body;
     size_t bytes = rq->streamed && vwi_exchange_length(rq->ex) > 0 ? (size_t)vwi_exchange_length(rq->ex) : rq->body.len;
 
     if (!rq->enveloped && !rq->is_json && reads_json(&rq->handler->conf->workload))
         payload = (struct vwi_span){ "null", 4 };
     rq->work.kind = rq->handler->conf->control ? VWI_WORK_CONTROL : rq->envelope.has_session ? VWI_WORK_INSIDE : VWI_WORK_PLAIN;
     rq->work.route = vwi_request_route(rq);
-    know_strings(rq, strings);
+    know_longs(rq, longs);
     rq->work.workload = vwi_handler_weigh(rq->handler, payload, bytes);
-    forget_strings();
+    forget_longs();
     rq->work.has_request_idx = rq->envelope.auth.has & VWI_AUTH_REQUEST_IDX;
     rq->work.request_idx = rq->envelope.auth.request_idx;
 }

@@ -24,12 +24,13 @@ static void weigh(char *pointer, struct vwi_span payload)
     }
 }
 
-/* Scanned in pieces, so that the ends of long strings are known: the readers find what they find without. */
-static void walk_with_known_ends(const char *pointer, struct vwi_span payload, size_t piece)
+/* Scanned in pieces, so that long values are known: the readers find and count what they do without. */
+static void walk_with_known_values(const char *pointer, struct vwi_span payload, size_t piece)
 {
-    struct vwi_span longs[VWI_SCAN_LONG_MAX], before = { NULL, 0 }, after = { NULL, 0 };
+    struct vwi_scan_long longs[VWI_SCAN_LONG_MAX];
+    struct vwi_span before = { NULL, 0 }, after = { NULL, 0 };
     enum vwi_kind kind = vwi_payload_find(payload, pointer, &before);
-    size_t at, members = vwi_payload_count(payload);
+    size_t at, members = vwi_payload_count(payload), entries = vwi_payload_count(before);
     struct vwi_scan s;
 
     vwi_scan_init(&s, 512, -1);
@@ -38,7 +39,7 @@ static void walk_with_known_ends(const char *pointer, struct vwi_span payload, s
     if (vwi_scan_run(&s, payload.p, payload.len) == VWI_SCAN_MORE && vwi_scan_is_whole(&s)) {
         vwi_payload_know(longs, vwi_scan_longs(&s, payload.p, longs));
         if (vwi_payload_find(payload, pointer, &after) != kind || after.p != before.p || after.len != before.len ||
-            vwi_payload_count(payload) != members)
+            vwi_payload_count(payload) != members || vwi_payload_count(after) != entries)
             abort();
         vwi_payload_know(NULL, 0);
     }
@@ -68,7 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (vwi_payload_find((struct vwi_span){ payload, len }, pointer, &value) != VWI_KIND_ABSENT)
         vwi_payload_string(value, cut, sizeof cut, NULL);
     weigh(pointer, (struct vwi_span){ payload, len });
-    walk_with_known_ends(pointer, (struct vwi_span){ payload, len }, pointer_len % 7 + 1);
+    walk_with_known_values(pointer, (struct vwi_span){ payload, len }, pointer_len % 7 + 1);
     free(pointer);
     free(payload);
     return 0;

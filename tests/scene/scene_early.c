@@ -151,6 +151,23 @@ START_TEST(what_stands_behind_an_image_is_weighed)
 }
 END_TEST
 
+/* Of the list, the scanner has counted the entries while they came. */
+START_TEST(a_long_list_weighs_what_it_has)
+{
+    static const char *const entries[] = { ", [1, {\"c\": [2, 3]}]", ", \"a, b\"", ", 1" };
+    enum { ENTRIES = 200000, ENTRY_BYTES = 24 };
+    char *list = malloc((size_t)ENTRIES * ENTRY_BYTES + 100), *at = list;
+    int i;
+
+    at = stpcpy(at, ", \"input\": [1");
+    for (i = 1; i < ENTRIES; i++)
+        at = stpcpy(at, entries[i % 3]);
+    stpcpy(at, "], \"more\": [1, 2]}");
+    ck_assert_double_eq(weigh_behind_image("/open", _i, "{", list), ENTRIES);
+    free(list);
+}
+END_TEST
+
 START_TEST(what_stands_behind_an_image_is_weighed_in_any_form_where_nothing_is_signed)
 {
     ck_assert_double_eq(weigh_behind_image("/size", _i, "{\"payload\": {", ", \"input\": [1, 2, 3]}}"), 3);
@@ -218,6 +235,7 @@ Suite *early_suite(void)
     tcase_add_loop_test(t, a_large_envelope_of_no_one_is_refused_before_the_rest_has_come, 0, 2);
     tcase_add_loop_test(t, a_large_envelope_that_is_signed_arrives_whole, 0, 4);
     tcase_add_loop_test(t, what_stands_behind_an_image_is_weighed, 0, 2); /* with its length, in chunks */
+    tcase_add_loop_test(t, a_long_list_weighs_what_it_has, 0, 2);
     tcase_add_loop_test(t, an_envelope_that_is_no_json_is_refused_before_the_rest_has_come, 0, 4);
     tcase_add_loop_test(t, an_envelope_that_is_not_large_or_begins_with_its_payload_is_judged_at_its_end, 0, 2);
     tcase_add_loop_test(t, a_client_that_leaves_while_its_envelope_arrives_is_booked_nowhere, 0, 2);

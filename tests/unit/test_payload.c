@@ -196,10 +196,12 @@ START_TEST(jansson_agrees_on_mutated_payloads)
 END_TEST
 
 /* What is said of them here is wrong, which shows that it is believed. */
-START_TEST(strings_whose_ends_are_known_are_not_searched)
+START_TEST(values_that_are_known_are_not_walked_through)
 {
     static const char text[] = "[\"aa\",\"b\",{\"c\":\"dd\"},5]";
-    const struct vwi_span json = SPAN(text), wrong = { text + 1, 8 }, beyond = { text + 1, sizeof text };
+    const struct vwi_scan_long wrong = { { text + 1, 8 }, 0 }, beyond = { { text + 1, sizeof text }, 0 };
+    const struct vwi_scan_long object = { { text + 10, 10 }, 70 };
+    const struct vwi_span json = SPAN(text);
     struct vwi_span value;
 
     ck_assert_uint_eq(vwi_payload_count(json), 4);
@@ -211,8 +213,15 @@ START_TEST(strings_whose_ends_are_known_are_not_searched)
     ck_assert(vwi_span_is(value, "\"dd\""));
     vwi_payload_know(&beyond, 1);
     ck_assert_uint_eq(vwi_payload_count(json), 4);
+    vwi_payload_know(&object, 1);
+    ck_assert_uint_eq(vwi_payload_count(json), 4);
+    ck_assert_int_eq(vwi_payload_find(json, "/2", &value), VWI_KIND_OBJECT);
+    ck_assert(vwi_span_is(value, "{\"c\":\"dd\"}"));
+    ck_assert_uint_eq(vwi_payload_count(value), 70);
+    ck_assert_uint_eq(vwi_payload_count((struct vwi_span){ value.p, value.len - 1 }), 1); /* of another length */
     vwi_payload_know(NULL, 0);
     ck_assert_uint_eq(vwi_payload_count(json), 4);
+    ck_assert_uint_eq(vwi_payload_count(value), 1);
 }
 END_TEST
 
@@ -228,7 +237,7 @@ Suite *payload_suite(void)
     tcase_add_test(tc, number_is_one_that_a_double_can_hold);
     tcase_add_test(tc, string_is_unescaped_and_cut_between_characters);
     tcase_add_test(tc, unwrap_takes_an_input_that_is_an_object);
-    tcase_add_test(tc, strings_whose_ends_are_known_are_not_searched);
+    tcase_add_test(tc, values_that_are_known_are_not_walked_through);
     tcase_add_loop_test(tc, jansson_agrees_on_mutated_payloads, 0, 3);
     suite_add_tcase(s, tc);
     return s;

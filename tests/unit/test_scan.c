@@ -344,7 +344,7 @@ static char *list_of_strings(const size_t *lengths, size_t count, size_t *ret_le
 }
 
 /* In pieces of at most `piece` bytes, from a place that moves. */
-static size_t find_longs(const char *text, size_t len, size_t piece, struct vwi_span longs[VWI_SCAN_LONG_MAX])
+static size_t find_longs(const char *text, size_t len, size_t piece, struct vwi_scan_long longs[VWI_SCAN_LONG_MAX])
 {
     struct vwi_scan s;
     size_t at, count;
@@ -365,22 +365,29 @@ static size_t find_longs(const char *text, size_t len, size_t piece, struct vwi_
     return count;
 }
 
-START_TEST(long_strings_that_came_in_pieces_are_known_and_keys_are_not)
+START_TEST(long_values_are_known_and_keys_are_not)
 {
     static const size_t lengths[] = { VWI_SCAN_LONG_BYTES + 1000, 3, VWI_SCAN_LONG_BYTES - 3, VWI_SCAN_LONG_BYTES - 2, 0,
                                       3 * VWI_SCAN_LONG_BYTES };
-    struct vwi_span longs[VWI_SCAN_LONG_MAX];
+    struct vwi_scan_long longs[VWI_SCAN_LONG_MAX];
     size_t len, piece, count, i;
     char *text = list_of_strings(lengths, VWI_ARRAY_LEN(lengths), &len);
 
-    ck_assert_uint_eq(find_longs(text, len, len, longs), 0);
+    ck_assert_uint_eq(find_longs(text, len, len, longs), 2); /* the list, and the object with the key; strings only where they were cut */
+    ck_assert_ptr_eq(longs[0].value.p, text);
+    ck_assert_int_eq(longs[1].value.p[0], '{');
     for (piece = 700; piece < 2500; piece += 61) {
         count = find_longs(text, len, piece, longs);
-        EXPECT(count == 3);
-        for (i = 0; i < count; i++)
-            EXPECT(longs[i].p[0] == '"' && longs[i].p[longs[i].len - 1] == '"' && longs[i].p[longs[i].len] == ',');
-        EXPECT(longs[0].p == text + 1 && longs[0].len == lengths[0] + 2);
-        EXPECT(longs[1].len == lengths[3] + 2 && longs[2].len == lengths[5] + 2);
+        EXPECT(count == 5);
+        EXPECT(longs[0].value.p == text && longs[0].value.len == len && longs[0].count == VWI_ARRAY_LEN(lengths) + 1);
+        for (i = 1; i < 4; i++) {
+            const char *p = longs[i].value.p, *end = p + longs[i].value.len;
+
+            EXPECT(p[0] == '"' && end[-1] == '"' && end[0] == ',' && longs[i].count == 0);
+        }
+        EXPECT(longs[1].value.p == text + 1 && longs[1].value.len == lengths[0] + 2);
+        EXPECT(longs[2].value.len == lengths[3] + 2 && longs[3].value.len == lengths[5] + 2);
+        EXPECT(longs[4].value.p[0] == '{' && longs[4].value.p + longs[4].value.len == text + len - 1 && longs[4].count == 1);
     }
     free(text);
 }
@@ -391,7 +398,8 @@ END_TEST
 START_TEST(strings_cut_in_escapes_and_characters_end_where_they_would)
 {
     static const char *const units[] = { "\\u00e9\\\"", "\xf0\x9f\x98\x80", "\\\\", "x\\ud83d\\ude00\xc3\xa9" };
-    struct vwi_span longs[VWI_SCAN_LONG_MAX], with, without, text;
+    struct vwi_scan_long longs[VWI_SCAN_LONG_MAX];
+    struct vwi_span with, without, text;
     size_t i, piece, size = VWI_ARRAY_LEN(units) * (VWI_SCAN_LONG_BYTES + 100), count;
     char *buf = malloc(size), pointer[] = "/0";
 
@@ -408,34 +416,77 @@ START_TEST(strings_cut_in_escapes_and_characters_end_where_they_would)
     }
     for (piece = 501; piece < 530; piece++) {
         count = find_longs(buf, text.len, piece, longs);
-        EXPECT(count == VWI_ARRAY_LEN(units));
-        for (i = 0; i < count; i++) {
+        EXPECT(count == 1 + VWI_ARRAY_LEN(units));
+        for (i = 0; i + 1 < count; i++) {
             pointer[1] = (char)('0' + i);
             EXPECT(vwi_payload_find(text, pointer, &without) == VWI_KIND_STRING);
             vwi_payload_know(longs, count);
             EXPECT(vwi_payload_find(text, pointer, &with) == VWI_KIND_STRING);
             EXPECT(vwi_payload_count(text) == VWI_ARRAY_LEN(units));
             vwi_payload_know(NULL, 0);
-            EXPECT(with.p == without.p && with.len == without.len && longs[i].p == with.p && longs[i].len == with.len);
+            EXPECT(with.p == without.p && with.len == without.len && longs[i + 1].value.p == with.p &&
+                   longs[i + 1].value.len == with.len);
         }
     }
     free(buf);
 }
 END_TEST
 
-START_TEST(of_many_long_strings_the_first_are_known)
+/* Every third one is too short for a place; the object with the long key, too. */
+START_TEST(of_many_long_values_the_longest_are_known)
 {
-    size_t lengths[VWI_SCAN_LONG_MAX + 4], len, i;
-    struct vwi_span longs[VWI_SCAN_LONG_MAX];
+    size_t lengths[(VWI_SCAN_LONG_MAX - 1) * 3 / 2 + 1], len, i, known = 1;
+    struct vwi_scan_long longs[VWI_SCAN_LONG_MAX];
+    const char *at;
     char *text;
 
     for (i = 0; i < VWI_ARRAY_LEN(lengths); i++)
-        lengths[i] = VWI_SCAN_LONG_BYTES;
+        lengths[i] = VWI_SCAN_LONG_BYTES + (i % 3 == 1 ? 0 : 100);
     text = list_of_strings(lengths, VWI_ARRAY_LEN(lengths), &len);
     ck_assert_uint_eq(find_longs(text, len, 1000, longs), VWI_SCAN_LONG_MAX);
-    for (i = 0; i < VWI_SCAN_LONG_MAX; i++)
-        ck_assert_ptr_eq(longs[i].p, text + 1 + i * (VWI_SCAN_LONG_BYTES + 3));
+    ck_assert_ptr_eq(longs[0].value.p, text);
+    for (at = text + 1, i = 0; i < VWI_ARRAY_LEN(lengths); at += lengths[i++] + 3)
+        if (i % 3 != 1)
+            ck_assert_ptr_eq(longs[known++].value.p, at);
+    ck_assert_uint_eq(known, VWI_SCAN_LONG_MAX);
     free(text);
+}
+END_TEST
+
+/* Lists and objects in each other, of what the index counts: commas in strings and further in are none of theirs. Deeper ones than are
+ * looked at do no harm. */
+START_TEST(long_containers_are_known_with_their_counts)
+{
+    static const char *const units[] = { "1", "\"a,b\"", "[1,2,[3,4]]", "{\"a\":[1,2],\"b\":{}}", "[]", " null " };
+    size_t i, piece, count, entries = VWI_SCAN_LONG_BYTES / 4;
+    struct vwi_scan_long longs[VWI_SCAN_LONG_MAX];
+    struct vwi_text text = VWI_TEXT_INIT;
+    struct vwi_span json, value;
+
+    vwi_text_addf(&text, "{\"empty\":[%*s],\"deep\":[[[[[[[[[[1,2]]]]]]]]]],\"x\":{\"list\":[", (int)VWI_SCAN_LONG_BYTES, "");
+    for (i = 0; i < entries; i++)
+        vwi_text_addf(&text, "%s%s", i ? "," : "", units[i % VWI_ARRAY_LEN(units)]);
+    vwi_text_adds(&text, "],\"y\":1}, \"z\":2}");
+    json = (struct vwi_span){ text.p, text.len };
+    for (piece = 900; piece < 100000; piece = piece * 3 + 1) {
+        count = find_longs(json.p, json.len, piece, longs);
+        ck_assert_uint_eq(count, 4);
+        vwi_payload_know(longs, count);
+        ck_assert_uint_eq(longs[0].count, 4);
+        ck_assert_uint_eq(longs[1].count, 0);
+        ck_assert_uint_eq(longs[2].count, 2);
+        ck_assert_uint_eq(longs[3].count, entries);
+        ck_assert_int_eq(vwi_payload_find(json, "/z", &value), VWI_KIND_NUMBER);
+        ck_assert(vwi_span_is(value, "2"));
+        ck_assert_int_eq(vwi_payload_find(json, "/x/list", &value), VWI_KIND_ARRAY);
+        ck_assert_uint_eq(vwi_payload_count(value), entries);
+        ck_assert_int_eq(vwi_payload_find(json, "/x/list/3/a/1", &value), VWI_KIND_NUMBER);
+        ck_assert(vwi_span_is(value, "2"));
+        vwi_payload_know(NULL, 0);
+        for (i = 0; i < count; i++)
+            ck_assert_uint_eq(vwi_payload_count(longs[i].value), longs[i].count);
+    }
+    vwi_text_fini(&text);
 }
 END_TEST
 
@@ -528,9 +579,10 @@ Suite *scan_suite(void)
     tcase_add_test(tc, every_character_survives_utf8);
     tcase_add_test(tc, members_are_told_in_order_as_deep_as_was_asked_for);
     tcase_add_test(tc, a_text_in_pieces_is_judged_like_the_whole);
-    tcase_add_test(tc, long_strings_that_came_in_pieces_are_known_and_keys_are_not);
+    tcase_add_test(tc, long_values_are_known_and_keys_are_not);
     tcase_add_test(tc, strings_cut_in_escapes_and_characters_end_where_they_would);
-    tcase_add_test(tc, of_many_long_strings_the_first_are_known);
+    tcase_add_test(tc, of_many_long_values_the_longest_are_known);
+    tcase_add_test(tc, long_containers_are_known_with_their_counts);
     tcase_add_test(tc, nesting_beyond_what_is_kept_at_hand_needs_memory_and_says_so);
     tcase_add_test(tc, jansson_refuses_the_listed_differences_and_the_scanner_takes_them);
     tcase_add_loop_test(tc, jansson_agrees_on_mutated_texts, 0, 3);

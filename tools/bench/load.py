@@ -75,9 +75,10 @@ LARGE_BYTES = 10 << 20
 
 
 def make_large(small):
-    """The same signature before a payload of 10 MiB, as an image in base64 is."""
+    """The same signature before a payload of 10 MiB: half of it as an image in base64 is, half a list of short texts."""
     envelope = json.loads(small)
-    envelope["payload"]["input"] = ["QUJD" * (LARGE_BYTES // 4)]
+    envelope["payload"]["image"] = "QUJD" * (LARGE_BYTES // 2 // 4)
+    envelope["payload"]["input"] = ["hello world"] * (LARGE_BYTES // 2 // len('"hello world", '))
     return json.dumps(envelope).encode()
 
 
