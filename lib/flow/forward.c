@@ -4,6 +4,7 @@
 
 #include "base/vwi.h"
 #include "core/route.h"
+#include "io/http1.h"
 
 /* What becomes of a header of the client. */
 enum fate {
@@ -58,11 +59,9 @@ static enum fate fate_of(struct vwi_span name)
     return find_fate((struct vwi_span){ dashed, name.len }) == PASSED ? PASSED : DROPPED;
 }
 
-/* Headers that Connection names, hop by hop too. Bounded, since each is held against every header: who names more gets the first. */
-#define NAMED_MAX 32
-
+/* Headers that Connection names, hop by hop too. */
 struct named {
-    struct vwi_span names[NAMED_MAX];
+    struct vwi_span names[VWI_HTTP1_NAMED_COUNT];
     size_t count;
 };
 
@@ -70,7 +69,7 @@ static void add_named(struct named *named, struct vwi_span list)
 {
     struct vwi_span name;
 
-    while (named->count < NAMED_MAX && vwi_span_next(&list, ',', &name))
+    while (named->count < VWI_ARRAY_LEN(named->names) && vwi_span_next(&list, ',', &name))
         if (name.len && !vwi_span_is_nocase(name, "keep-alive"))
             named->names[named->count++] = name;
 }

@@ -16,6 +16,7 @@
 
 #define VWI_HTTP1_TARGET_BYTES 8192u /* longer: 414 */
 #define VWI_HTTP1_HEADER_COUNT 256u  /* more: 431 */
+#define VWI_HTTP1_NAMED_COUNT 64u    /* fields that Connection may name, empty ones counted; more: 400 */
 #define VWI_HTTP1_PIECE_BYTES (64u * 1024)
 
 /* Bytes held by all parsers that share it. */

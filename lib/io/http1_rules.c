@@ -77,7 +77,7 @@ bool vwi_http1_judge_line(struct vwi_http1 *h)
 }
 
 struct counts {
-    unsigned host, length, coding;
+    unsigned host, length, coding, named; /* named: by Connection */
     struct vwi_span length_value, coding_value;
 };
 
@@ -117,6 +117,16 @@ static bool is_host(struct vwi_span value)
     return i == value.len;
 }
 
+static unsigned count_listed(struct vwi_span list)
+{
+    unsigned count = 1;
+    size_t i;
+
+    for (i = 0; i < list.len; i++)
+        count += list.p[i] == ',';
+    return count;
+}
+
 /* Trims every row and counts the headers that describe the framing. */
 static bool judge_rows(struct vwi_http1 *h, struct counts *counts)
 {
@@ -142,6 +152,10 @@ static bool judge_rows(struct vwi_http1 *h, struct counts *counts)
         } else if (name.len == 17 && vwi_span_is_nocase(name, "transfer-encoding")) {
             counts->coding++;
             counts->coding_value = value;
+        } else if (name.len == 10 && vwi_span_is_nocase(name, "connection")) {
+            counts->named += count_listed(value);
+            if (counts->named > VWI_HTTP1_NAMED_COUNT) /* each is held against every header when the request goes on */
+                return bad(h, "Connection names more than 64 fields");
         }
     }
     return true;
@@ -179,7 +193,7 @@ static bool judge_length(struct vwi_http1 *h, const struct counts *counts)
 
 bool vwi_http1_judge_head(struct vwi_http1 *h)
 {
-    struct counts counts = { 0, 0, 0, { NULL, 0 }, { NULL, 0 } };
+    struct counts counts = { 0, 0, 0, 0, { NULL, 0 }, { NULL, 0 } };
     struct vwi_span name, value;
     size_t i;
 

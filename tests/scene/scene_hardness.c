@@ -17,6 +17,7 @@
 #define POST "POST /m/x HTTP/1.1\r\n" HOST
 #define CHUNKED POST "Transfer-Encoding: chunked\r\n\r\n"
 #define LONG "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa" "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define COMMAS16 ",,,,,,,,,,,,,,,,"
 #define BYTES(s) s, sizeof(s) - 1
 
 static struct model *m;
@@ -65,6 +66,8 @@ static const struct wrong {
     int status;
     const char *code;
 } wrong[] = {
+    { "a Connection that names too much", BYTES(POST "Connection: close" COMMAS16 COMMAS16 "\r\nConnection: x" COMMAS16 COMMAS16 "\r\n\r\n"),
+      400, "bad_request" },
     { "a length and chunks", BYTES(POST "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400, "bad_request" },
     { "chunks and a length", BYTES(POST "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\nhello"), 400, "bad_request" },
     { "a length twice", BYTES(POST "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello"), 400, "bad_request" },

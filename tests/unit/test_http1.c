@@ -10,6 +10,7 @@
 #define POST "POST /p HTTP/1.1\r\n" HOST
 #define CHUNKED POST "Transfer-Encoding: chunked\r\n\r\n"
 #define A16 "aaaaaaaaaaaaaaaa"
+#define COMMAS16 "a,b,,d,e,f,g,h,i,,k,l,m,n,o,p,"
 #define A256 A16 A16 A16 A16 A16 A16 A16 A16 A16 A16 A16 A16 A16 A16 A16 A16
 #define A4096 A256 A256 A256 A256 A256 A256 A256 A256 A256 A256 A256 A256 A256 A256 A256 A256
 /* A string literal with NULs inside it. */
@@ -72,6 +73,7 @@ static const struct accepted {
     { BYTES("OPTIONS * HTTP/1.1\r\n" HOST "\r\n"), "OPTIONS", "*", "", true },
     { BYTES("HEAD / HTTP/1.1\r\n" HOST "Connection: close\r\n\r\n"), "HEAD", "/", "", false },
     { BYTES("GET / HTTP/1.1\r\n" HOST "Connection: keep-alive, Close\r\n\r\n"), "GET", "/", "", false },
+    { BYTES("GET / HTTP/1.1\r\n" HOST "Connection: " COMMAS16 COMMAS16 COMMAS16 "\r\nConnection: x\r\n\r\n"), "GET", "/", "", true },
     { BYTES("GET / HTTP/1.0\r\n\r\n"), "GET", "/", "", false },
     { BYTES("GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n"), "GET", "/", "", true },
     { BYTES("GET / HTTP/1.0\r\nExpect: something\r\n\r\n"), "GET", "/", "", false },
@@ -175,6 +177,8 @@ static const struct refused {
     { BYTES(POST "X: a\x7f\r\n\r\n"), 400, "bad_request" },
     { BYTES(POST "X: a\r\n\n"), 400, "bad_request" },
     { BYTES(POST "X: " A4096 A4096 A4096 A4096 "\r\n\r\n"), 431, "header_too_large" },
+    { BYTES(POST "Connection: " COMMAS16 COMMAS16 COMMAS16 COMMAS16 "\r\n\r\n"), 400, "bad_request" },
+    { BYTES(POST "Connection: " COMMAS16 COMMAS16 "\r\nConnection: " COMMAS16 COMMAS16 "\r\n\r\n"), 400, "bad_request" },
     /* framing */
     { BYTES(POST "Content-Length: 5\r\nContent-Length: 5\r\n\r\n"), 400, "bad_request" },
     { BYTES(POST "Content-Length: 5\r\nContent-Length: 6\r\n\r\n"), 400, "bad_request" },
