@@ -20,6 +20,7 @@
 #include "base/text.h"
 #include "base/vwi.h"
 #include "core/config.h"
+#include "core/literal.h"
 #include "core/reason.h"
 #include "flow/access.h"
 #include "flow/admin.h"
@@ -300,7 +301,9 @@ static void write_cache_key(struct vw_worker *worker, struct vwi_settings *setti
 
     vwi_text_addf(&worker->cache_key, "%s|%s|%s|%s|%u|%u|%d|", server->unix_path ? server->unix_path : server->authority,
                   model ? model : "", handler->route, handler->target_path ? handler->target_path : "", bench->runs, bench->concurrency, bench->warmup);
-    vwi_text_addf(&worker->cache_key, "%d|%g|%s|%s|%s|%s|%s|", handler->workload.kind, handler->workload.value,
+    vwi_text_addf(&worker->cache_key, "%d|", handler->workload.kind);
+    vwi_literal_brief(&worker->cache_key, handler->workload.value);
+    vwi_text_addf(&worker->cache_key, "|%s|%s|%s|%s|%s|",
                   handler->workload.pointer ? handler->workload.pointer : "", handler->workload.plugin ? handler->workload.plugin : "",
                   handler->workload.options_json ? handler->workload.options_json : "", handler->parser ? handler->parser : "",
                   handler->parser_options_json ? handler->parser_options_json : "");

@@ -4,6 +4,7 @@
 
 #include "core/config.h"
 #include "core/config_parts.h"
+#include "core/literal.h"
 
 static const char *const type_names[] = {
     [VWI_KEY_BOOL] = "true or false",
@@ -60,10 +61,14 @@ static void add_cell(struct vwi_text *out, const char *text)
 
 static void add_range(struct vwi_text *out, const struct vwi_config_key *key)
 {
-    if (!isinf(key->min) && !isinf(key->max))
-        vwi_text_addf(out, ", %.16g to %.16g", key->min, key->max);
-    else if (!isinf(key->min))
-        vwi_text_addf(out, ", at least %.16g", key->min);
+    if (isinf(key->min))
+        return;
+    vwi_text_adds(out, isinf(key->max) ? ", at least " : ", ");
+    vwi_literal_number(out, key->min);
+    if (isinf(key->max))
+        return;
+    vwi_text_adds(out, " to ");
+    vwi_literal_number(out, key->max);
 }
 
 static void add_row(struct vwi_text *out, const struct vwi_config_key *key, const char *name)

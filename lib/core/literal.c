@@ -8,23 +8,29 @@
 
 #define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
-/* Prints v with the fewest digits that read back as v, decimal point put right. */
+/* The decimal point, which may be several bytes, is put right. */
+static void mend_point(char *buf)
+{
+    char *p = buf + strspn(buf, "-0123456789"), *end;
+
+    if (*p == '\0' || *p == 'e')
+        return;
+    end = p + strcspn(p, "0123456789");
+    *p = '.';
+    memmove(p + 1, end, strlen(end) + 1);
+}
+
+/* Prints v with the fewest digits that read back as v. */
 static void shortest(double v, char *buf, size_t size)
 {
     int precision;
-    char *p, *end;
 
     for (precision = 15; precision <= 17; precision++) {
         snprintf(buf, size, "%.*g", precision, v);
         if (strtod(buf, NULL) == v)
             break;
     }
-    p = buf + strspn(buf, "-0123456789");
-    if (*p == '\0' || *p == 'e')
-        return;
-    end = p + strcspn(p, "0123456789"); /* the point may be several bytes */
-    *p = '.';
-    memmove(p + 1, end, strlen(end) + 1);
+    mend_point(buf);
 }
 
 bool vwi_literal_number(struct vwi_text *t, double v)
@@ -34,6 +40,17 @@ bool vwi_literal_number(struct vwi_text *t, double v)
     if (!isfinite(v) || v == 0)
         return vwi_text_add(t, "0", 1);
     shortest(v, buf, sizeof(buf));
+    return vwi_text_adds(t, buf);
+}
+
+bool vwi_literal_brief(struct vwi_text *t, double v)
+{
+    char buf[64];
+
+    if (!isfinite(v) || v == 0)
+        return vwi_text_add(t, "0", 1);
+    snprintf(buf, sizeof buf, "%.10g", v);
+    mend_point(buf);
     return vwi_text_adds(t, buf);
 }
 

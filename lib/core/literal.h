@@ -8,6 +8,7 @@
 #include "base/text.h"
 
 bool vwi_literal_number(struct vwi_text *t, double v);  /* shortest that reads back the same: 160, 0.3, 1e+22 */
+bool vwi_literal_brief(struct vwi_text *t, double v);   /* ten digits, for sums and for people: what %.10g writes in the C locale */
 bool vwi_literal_real(struct vwi_text *t, double v);    /* the same, and always seen to be a real: 160.0 */
 bool vwi_literal_seconds(struct vwi_text *t, double v); /* epoch or duration to the microsecond: 1795422695.05, 0.0 */
 bool vwi_literal_string(struct vwi_text *t, const char *s); /* JSON string with its quotes; NULL is "" */

@@ -8,6 +8,8 @@
 
 #include "base/err.h"
 #include "base/vwi.h"
+#include "core/literal.h"
+#include "core/scan.h"
 
 #define HEAD "vastworker score 1\n"
 #define HEX_LEN 64
@@ -71,14 +73,14 @@ bool vwi_score_render(const char *key, double score, struct vwi_text *ret)
 {
     char hex[HEX_LEN + 1];
 
-    return digest(key, hex) && vwi_text_addf(ret, HEAD "%s\n%.17g\n", hex, score);
+    return digest(key, hex) && vwi_text_addf(ret, HEAD "%s\n", hex) && vwi_literal_number(ret, score) && vwi_text_adds(ret, "\n");
 }
 
 vw_err vwi_score_parse(struct vwi_span text, const char *key, double *ret_score, vw_error_t *why)
 {
     const size_t head_len = strlen(HEAD);
-    char hex[HEX_LEN + 1], number[40], *end;
-    size_t len;
+    char hex[HEX_LEN + 1];
+    struct vwi_span number;
     double score;
 
     if (text.len < head_len + HEX_LEN + 2 || memcmp(text.p, HEAD, head_len) != 0 || text.p[head_len + HEX_LEN] != '\n')
@@ -87,13 +89,8 @@ vw_err vwi_score_parse(struct vwi_span text, const char *key, double *ret_score,
         return vwi_fail(why, VW_E_NOMEM, "SHA-256 failed");
     if (memcmp(text.p + head_len, hex, HEX_LEN) != 0)
         return vwi_fail(why, VW_E_STATE, "measured for another configuration");
-    len = text.len - (head_len + HEX_LEN + 1);
-    if (len >= sizeof number)
-        return vwi_fail(why, VW_E_PARSE, "not a remembered score");
-    memcpy(number, text.p + head_len + HEX_LEN + 1, len);
-    number[len] = '\0';
-    score = strtod(number, &end);
-    if (end == number || *end != '\n' || end[1] != '\0' || end + 1 != number + len || !isfinite(score) || score <= 0)
+    number = (struct vwi_span){ text.p + head_len + HEX_LEN + 1, text.len - (head_len + HEX_LEN + 2) };
+    if (text.p[text.len - 1] != '\n' || !vwi_scan_number(number, &score) || !isfinite(score) || score <= 0)
         return vwi_fail(why, VW_E_PARSE, "not a remembered score");
     *ret_score = score;
     return VW_OK;

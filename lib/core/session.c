@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "base/mem.h"
 #include "base/vwi.h"
+#include "core/literal.h"
 #include "core/route.h"
 
 #define BUCKETS 256
@@ -97,8 +98,8 @@ static void add_number(struct vwi_text *out, const json_t *value)
         vwi_text_addf(out, "n%lld;", (long long)json_integer_value(value));
     else if (floor(real) == real && fabs(real) < 9.2e18)
         vwi_text_addf(out, "n%lld;", (long long)real);
-    else
-        vwi_text_addf(out, "n%.17g;", real);
+    else if (vwi_text_adds(out, "n") && vwi_literal_number(out, real))
+        vwi_text_adds(out, ";");
 }
 
 static int by_text(const void *a, const void *b) { return strcmp(*(const char *const *)a, *(const char *const *)b); }

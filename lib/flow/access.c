@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "base/clock.h"
+#include "core/literal.h"
 
 #define PRINTED_AS_INTEGER 1e15
 
@@ -48,7 +49,7 @@ static void add_real(struct pen *pen, const char *name, double value)
     if (fabs(value) < PRINTED_AS_INTEGER && value == floor(value))
         vwi_text_add_integer(pen->out, (long long)value);
     else
-        vwi_text_addf(pen->out, "%.10g", value);
+        vwi_literal_brief(pen->out, value);
 }
 
 /* In seconds, to the microsecond. */

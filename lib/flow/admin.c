@@ -16,6 +16,7 @@
 #include "base/vwi.h"
 #include "core/exposition.h"
 #include "core/histogram.h"
+#include "core/literal.h"
 #include "core/peak.h"
 #include "flow/master.h"
 #include "flow/request.h"
@@ -76,6 +77,18 @@ static void reply_text(struct vwi_exchange *ex, int status, const char *type, st
     vwi_text_fini(body);
 }
 
+static void add_real(struct vwi_text *body, const char *name, double value)
+{
+    vwi_text_addf(body, ", \"%s\": ", name);
+    vwi_literal_brief(body, value);
+}
+
+static void add_seconds(struct vwi_text *body, const char *name, double value)
+{
+    vwi_text_addf(body, ", \"%s\": ", name);
+    vwi_literal_seconds(body, value);
+}
+
 static void serve_health(struct vwi_admin *admin, struct vwi_exchange *ex)
 {
     const struct vwi_desk *desk = admin->desk;
@@ -87,13 +100,17 @@ static void serve_health(struct vwi_admin *admin, struct vwi_exchange *ex)
     vwi_upstream_counts(desk->upstream, &active, &idle);
     vwi_text_addf(&body, "{\"status\": \"%s\", \"reason\": ", ready.name);
     vwi_text_add_json(&body, ready.reason, strlen(ready.reason));
-    vwi_text_addf(&body, ", \"since\": %.3f, \"uptime_s\": %.3f, \"version\": \"%s\"", ready.since_s,
-                  (double)(vwi_mono_us() - admin->start_us) / 1e6, vw_version());
+    add_seconds(&body, "since", ready.since_s);
+    add_seconds(&body, "uptime_s", (double)(vwi_mono_us() - admin->start_us) / 1e6);
+    vwi_text_addf(&body, ", \"version\": \"%s\"", vw_version());
     vwi_text_addf(&body, ", \"in_flight\": %zu, \"queued\": %zu, \"sessions\": %zu", vwi_ledger_in_flight(desk->ledger),
                   vwi_queue_waiting(desk->queue), vwi_sessions_open(desk->sessions));
-    vwi_text_addf(&body, ", \"load\": %.10g, \"max_perf\": %.10g, \"measured\": %.10g", stats.load, ready.max_perf, ready.measured);
-    vwi_text_addf(&body, ", \"model\": {\"connections_active\": %u, \"connections_idle\": %u, \"loadtime_s\": %.3f}", active, idle,
-                  ready.loadtime_s);
+    add_real(&body, "load", stats.load);
+    add_real(&body, "max_perf", ready.max_perf);
+    add_real(&body, "measured", ready.measured);
+    vwi_text_addf(&body, ", \"model\": {\"connections_active\": %u, \"connections_idle\": %u", active, idle);
+    add_seconds(&body, "loadtime_s", ready.loadtime_s);
+    vwi_text_adds(&body, "}");
     if (desk->sentinel)
         vwi_gpus_add_health(vwi_sentinel_gpus(desk->sentinel), &body);
     vwi_text_adds(&body, "}\n");

@@ -1,6 +1,14 @@
 #include "flow/describe.h"
 
+#include "core/literal.h"
 #include "io/plugin.h"
+
+static void add_number(struct vwi_text *out, const char *before, double value, const char *behind)
+{
+    vwi_text_adds(out, before);
+    vwi_literal_brief(out, value);
+    vwi_text_adds(out, behind);
+}
 
 static void describe_handler(struct vwi_text *out, const struct vwi_config *config, const struct vwi_handler *handler)
 {
@@ -16,9 +24,9 @@ static void describe_handler(struct vwi_text *out, const struct vwi_config *conf
         vwi_text_addf(out, "; workload by plugin %s %s (%s)", conf->workload.plugin, vwi_plugin_version(handler->calculator),
                       vwi_plugin_path(handler->calculator));
     else if (conf->workload.kind == VWI_WORKLOAD_CONSTANT)
-        vwi_text_addf(out, "; workload %g", conf->workload.value);
+        add_number(out, "; workload ", conf->workload.value, "");
     else if (conf->workload.kind == VWI_WORKLOAD_BYTES)
-        vwi_text_addf(out, "; workload 1 per %g bytes", conf->workload.value);
+        add_number(out, "; workload 1 per ", conf->workload.value, " bytes");
     else
         vwi_text_addf(out, "; workload by %s %s", conf->workload.kind == VWI_WORKLOAD_FIELD ? "field" : "count", conf->workload.pointer);
     if (conf->control)
@@ -58,7 +66,9 @@ void vwi_describe(const struct vwi_config *config, const struct vwi_handler *han
                       config->ready.on_load.count, config->ready.on_error.count, config->ready.on_info.count);
     if (config->ready.health_path)
         vwi_text_addf(out, "probes the model at %s\n", config->ready.health_path);
-    if (config->gpu.enabled)
-        vwi_text_addf(out, "looks at the GPUs every %g s through %s, where that is\n", config->gpu.interval_s, config->gpu.library_path);
+    if (config->gpu.enabled) {
+        add_number(out, "looks at the GPUs every ", config->gpu.interval_s, " s");
+        vwi_text_addf(out, " through %s, where that is\n", config->gpu.library_path);
+    }
     vwi_text_adds(out, "the configuration is good\n");
 }

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "base/err.h"
+#include "core/literal.h"
 #include "core/token.h"
 #include "flow/cut.h"
 #include "flow/respond.h"
@@ -96,8 +97,10 @@ static void serve_drain(struct vwi_master *master, struct vwi_exchange *ex)
     const struct vwi_desk *desk = master->desk;
     struct vwi_text body = VWI_TEXT_INIT;
 
-    vwi_text_addf(&body, "{\"status\": \"draining\", \"in_flight\": %zu, \"queued\": %zu, \"drain_timeout\": %.10g}\n",
-                  vwi_ledger_in_flight(desk->ledger), vwi_queue_waiting(desk->queue), vwi_desk_longest_drain(desk));
+    vwi_text_addf(&body, "{\"status\": \"draining\", \"in_flight\": %zu, \"queued\": %zu, \"drain_timeout\": ",
+                  vwi_ledger_in_flight(desk->ledger), vwi_queue_waiting(desk->queue));
+    vwi_literal_brief(&body, vwi_desk_longest_drain(desk));
+    vwi_text_adds(&body, "}\n");
     vwi_exchange_close_after(ex);
     reply(ex, 202, json, &body);
     master->on_drain(master->arg);

@@ -16,6 +16,7 @@
 #include "base/log_buffer.h"
 #include "base/mem.h"
 #include "base/vwi.h"
+#include "core/literal.h"
 #include "core/restart.h"
 #include "flow/settings.h"
 #include "io/child.h"
@@ -421,8 +422,11 @@ void vwi_supervise_describe(const struct vwi_supervise *s, struct vwi_text *out)
     while (s->command[count])
         count++;
     vwi_text_addf(out, "starts the model server %s with %zu arguments; when it ends, it is started again: %s", s->path.p, count - 1, conf->restart);
-    if (strcmp(conf->restart, "never") != 0 && conf->max_restarts)
-        vwi_text_addf(out, ", at most %u times within %g s", conf->max_restarts, conf->window_s);
+    if (strcmp(conf->restart, "never") != 0 && conf->max_restarts) {
+        vwi_text_addf(out, ", at most %u times within ", conf->max_restarts);
+        vwi_literal_brief(out, conf->window_s);
+        vwi_text_adds(out, " s");
+    }
     vwi_text_adds(out, "\n");
     if (conf->log_file)
         vwi_text_addf(out, "copies its output to %s\n", conf->log_file);
