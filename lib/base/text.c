@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/vwi.h"
 
 bool vwi_text_reserve(struct vwi_text *t, size_t more)
 {
@@ -169,8 +170,6 @@ void vwi_text_fini(struct vwi_text *t)
     *t = (struct vwi_text)VWI_TEXT_INIT;
 }
 
-#define EVERY(byte) (UINT64_C(0x0101010101010101) * (byte))
-
 /* Eight bytes at once. Case is bit 5, and only of what lies between 'a' and 'z' once that bit is set; x has all of them at seven bits, so
  * that no sum runs into the next byte. */
 static bool same_nocase8(const char *a, const char *b)
@@ -180,11 +179,11 @@ static bool same_nocase8(const char *a, const char *b)
     memcpy(&x, a, sizeof x);
     memcpy(&y, b, sizeof y);
     differ = x ^ y;
-    if (differ & ~EVERY(0x20))
+    if (differ & ~VWI_EVERY(0x20))
         return false;
-    x |= EVERY(0x20);
-    seven = x & EVERY(0x7f);
-    letters = (seven + EVERY(0x80 - 'a')) & ~(seven + EVERY(0x7f - 'z')) & ~x & EVERY(0x80);
+    x |= VWI_EVERY(0x20);
+    seven = x & VWI_EVERY(0x7f);
+    letters = (seven + VWI_EVERY(0x80 - 'a')) & ~(seven + VWI_EVERY(0x7f - 'z')) & ~x & VWI_EVERY(0x80);
     return !(differ << 2 & ~letters);
 }
 

@@ -10,6 +10,7 @@
 
 #define VWI_ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 #define VWI_BIT(n) (1u << (n))
+#define VWI_EVERY(byte) (UINT64_C(0x0101010101010101) * (byte)) /* eight times that byte */
 #define VWI_CONTAINER(ptr, type, member) ((type *)(void *)((char *)(ptr) - offsetof(type, member)))
 
 /* Our own bug: aborts in debug builds, is false in release so that the caller can decline. */

@@ -9,9 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/vwi.h"
 #include "core/scan.h"
-
-#define EVERY(byte) (UINT64_C(0x0101010101010101) * (byte))
 
 static _Thread_local struct {
     const struct vwi_scan_long *values;
@@ -31,7 +30,7 @@ static const struct vwi_scan_long *known_at(const char *p, size_t left)
 
     if (!known.count || p < known.values[0].value.p || p > known.values[known.count - 1].value.p)
         return NULL;
-    for (i = 0; i < known.count; i++)
+    for (i = 0; i < known.count && known.values[i].value.p <= p; i++)
         if (known.values[i].value.p == p)
             return known.values[i].value.len <= left ? &known.values[i] : NULL;
     return NULL;
@@ -70,11 +69,11 @@ static const char *skip_inert(const char *p, const char *end)
 
     for (; end - p >= 8; p += 8) {
         memcpy(&x, p, sizeof x);
-        x |= EVERY(0x20);
-        open = x ^ EVERY('{');
-        close = x ^ EVERY('}');
-        quote = x ^ EVERY('"');
-        if ((((open - EVERY(1)) & ~open) | ((close - EVERY(1)) & ~close) | ((quote - EVERY(1)) & ~quote)) & EVERY(0x80))
+        x |= VWI_EVERY(0x20);
+        open = x ^ VWI_EVERY('{');
+        close = x ^ VWI_EVERY('}');
+        quote = x ^ VWI_EVERY('"');
+        if ((((open - VWI_EVERY(1)) & ~open) | ((close - VWI_EVERY(1)) & ~close) | ((quote - VWI_EVERY(1)) & ~quote)) & VWI_EVERY(0x80))
             break;
     }
     return p;

@@ -155,7 +155,6 @@ static inline const char *close_container(struct vwi_scan *s, const char *text, 
         if (is_long(range))
             note_long(s, range, s->state == AT_NEXT ? s->open[s->depth].commas + 1 : 0);
     }
-
     s->in_object = outer >= 0 && *word_of(s, outer) >> (outer & 63) & 1;
     return end_value(s, p + 1);
 }

@@ -13,7 +13,7 @@
 #include <emmintrin.h>
 #endif
 
-#define VWI_SCAN_EVERY(byte) (UINT64_C(0x0101010101010101) * (byte))
+#include "base/vwi.h"
 
 static inline bool vwi_scan_is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
 static inline bool vwi_scan_is_digit(char c) { return c >= '0' && c <= '9'; }
@@ -58,8 +58,8 @@ static inline uint64_t vwi_scan_marks8(const char *p)
     uint64_t x;
 
     memcpy(&x, p, sizeof x);
-    return ((x - VWI_SCAN_EVERY(0x20)) | ((x ^ VWI_SCAN_EVERY('"')) - VWI_SCAN_EVERY(1)) |
-            ((x ^ VWI_SCAN_EVERY('\\')) - VWI_SCAN_EVERY(1)) | x) & VWI_SCAN_EVERY(0x80);
+    return ((x - VWI_EVERY(0x20)) | ((x ^ VWI_EVERY('"')) - VWI_EVERY(1)) |
+            ((x ^ VWI_EVERY('\\')) - VWI_EVERY(1)) | x) & VWI_EVERY(0x80);
 }
 
 static inline const char *vwi_scan_skip_plain(const char *p, const char *end)
