@@ -69,8 +69,8 @@ bool vwi_literal_real(struct vwi_text *t, double v)
 bool vwi_literal_seconds(struct vwi_text *t, double v)
 {
     char text[2 * VWI_DIGITS] = "-";
-    unsigned long long us, rest;
-    size_t i, at, len;
+    unsigned long long us;
+    size_t at, len;
     bool negative;
 
     if (!isfinite(v) || fabs(v) > 9e12)
@@ -78,11 +78,8 @@ bool vwi_literal_seconds(struct vwi_text *t, double v)
     us = (unsigned long long)llround(fabs(v) * 1e6);
     negative = v < 0 && us;
     at = negative + vwi_digits(text + negative, us / 1000000);
-    rest = us % 1000000;
-    len = at + 7;
+    len = at + vwi_digits(text + at, 1000000 + us % 1000000); /* six digits behind a one, whose place is the point's */
     text[at] = '.';
-    for (i = 6; i > 0; i--, rest /= 10)
-        text[at + i] = (char)('0' + rest % 10);
     while (len > at + 2 && text[len - 1] == '0')
         len--;
     return vwi_text_add(t, text, len);
