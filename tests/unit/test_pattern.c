@@ -144,6 +144,19 @@ static const struct {
     { "/\\.\\$/", "a.$b", true },
     { "/(a|b)(c)/", "zbc", true },
     { "/x\\w+y/", "xaby", true },
+    /* a quantifier behind a quantifier */
+    { "/^a++$/", "aaa", true },
+    { "/^a++$/", "", false },
+    { "/^a??$/", "aa", false },
+    { "/^a+?b$/", "b", true },
+    { "/^a?+b$/", "aab", true },
+    { "/^a?+++++++++b$/", "aab", true },
+    { "/^a?+++++++++b$/", "ab b", false },
+    { "/^\\+?+x$/", "++x", true },
+    { "/^[+*]?x$/", "*x", true },
+    { "/^[+*]?x$/", "+*x", false },
+    { "/^a+{2}+b$/", "aab", true },
+    { "/loaded in (.*?) s/", "loaded in 1.5 s", true },
 };
 
 START_TEST(what_stands_between_slashes_is_an_expression)
