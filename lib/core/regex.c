@@ -45,22 +45,40 @@ static const char *skip_bracket(const char *p, const char *end)
     return p < end ? p + 1 : end;
 }
 
-/* What a quantifier at p makes of one part: libc writes counted repetitions out, and x+ as xx*. */
-static unsigned repeat_at(const char *p, const char *end)
+/*
+ * What a quantifier at p makes of so many parts: libc writes counted repetitions out, and x+ as xx*. A range of more than one part counts three
+ * times: libc takes seconds for ((x{0,2}){0,150})+, and more than eight times that for twice as many.
+ */
+static unsigned repeat_at(const char *p, const char *end, unsigned parts)
 {
     unsigned most = 1, number = 0;
+    bool range = false;
 
     if (*p != '{')
         return *p == '+' ? 2 : 1;
     for (p++; p < end && *p != '}'; p++) {
-        if (*p >= '0' && *p <= '9')
+        if (*p >= '0' && *p <= '9') {
             number = number > VWI_REGEX_PARTS_MAX ? number : number * 10 + (unsigned)(*p - '0');
-        else
+        } else {
             number = 0;
+            range = true;
+        }
         if (number > most)
             most = number;
     }
-    return most < VWI_REGEX_PARTS_MAX ? most : VWI_REGEX_PARTS_MAX + 1;
+    return (most < VWI_REGEX_PARTS_MAX ? most : VWI_REGEX_PARTS_MAX + 1) * (range && parts > 1 ? 3 : 1);
+}
+
+/* The } of a count that begins at p; p where none does. */
+static const char *end_of_count(const char *p, const char *end)
+{
+    const char *at = p + 1;
+
+    if (*p != '{')
+        return p;
+    while (at < end && (*at == ',' || (*at >= '0' && *at <= '9')))
+        at++;
+    return at < end && *at == '}' ? at : p;
 }
 
 /* NULL, or what cannot be taken though libc might: it would grow without measure. */
@@ -75,7 +93,7 @@ static const char *find_excess(const char *p, const char *end)
         if (*p == '\\' && p + 1 < end && p[1] >= '1' && p[1] <= '9')
             return "has a back-reference, which is not supported";
         if (strchr("*?+{", *p)) {
-            level[depth].last *= repeat_at(p, end);
+            level[depth].last *= repeat_at(p, end, level[depth].last);
         } else if (*p == ')' && depth) {
             depth--;
             level[depth].before += level[depth].last;
@@ -94,6 +112,8 @@ static const char *find_excess(const char *p, const char *end)
             p = skip_bracket(p, end) - 1;
         else if (*p == '\\')
             p++;
+        else
+            p = end_of_count(p, end);
     }
     return NULL;
 }

@@ -157,6 +157,9 @@ static const struct {
     { "/^[+*]?x$/", "+*x", false },
     { "/^a+{2}+b$/", "aab", true },
     { "/loaded in (.*?) s/", "loaded in 1.5 s", true },
+    { "/^([0-9]{1,3}\\.){3}[0-9]{1,3}$/", "127.0.0.1", true },
+    { "/^((up|on) ?){1,30}$/", "up on up", true },
+    { "/^.{0,900}x$/", "yyx", true },
 };
 
 START_TEST(what_stands_between_slashes_is_an_expression)
@@ -217,6 +220,8 @@ static const struct {
     { "/(((((((((((a+)+)+)+)+)+)+)+)+)+)+)/", "1000 parts" },
     { "/a++++++++++++++/", "1000 parts" },
     { "/((a{30}|b){10}c){9}/", "1000 parts" },
+    { "/((a{0,2}){0,150})+/", "1000 parts" },
+    { "/a{0,2}{0,150}+/", "1000 parts" },
 };
 
 START_TEST(an_expression_that_cannot_be_taken_is_refused_with_its_reason)
