@@ -66,21 +66,35 @@ bool vwi_literal_real(struct vwi_text *t, double v)
     return vwi_text_adds(t, buf);
 }
 
+/* Seconds with six digits behind the point; returns the length. */
+static size_t write_micros(char *to, uint64_t us)
+{
+    size_t at = vwi_digits(to, us / 1000000), len = at + vwi_digits(to + at, 1000000 + us % 1000000); /* of a one and six digits */
+
+    to[at] = '.'; /* in the place of the one */
+    return len;
+}
+
+bool vwi_literal_micros(struct vwi_text *t, uint64_t us)
+{
+    char text[2 * VWI_DIGITS];
+
+    return vwi_text_add(t, text, write_micros(text, us));
+}
+
 bool vwi_literal_seconds(struct vwi_text *t, double v)
 {
     char text[2 * VWI_DIGITS] = "-";
-    unsigned long long us;
-    size_t at, len;
+    uint64_t us;
+    size_t len;
     bool negative;
 
     if (!isfinite(v) || fabs(v) > 9e12)
         return vwi_text_adds(t, "0.0");
-    us = (unsigned long long)llround(fabs(v) * 1e6);
+    us = (uint64_t)llround(fabs(v) * 1e6);
     negative = v < 0 && us;
-    at = negative + vwi_digits(text + negative, us / 1000000);
-    len = at + vwi_digits(text + at, 1000000 + us % 1000000); /* six digits behind a one, whose place is the point's */
-    text[at] = '.';
-    while (len > at + 2 && text[len - 1] == '0')
+    len = negative + write_micros(text + negative, us);
+    while (text[len - 1] == '0' && text[len - 2] != '.')
         len--;
     return vwi_text_add(t, text, len);
 }

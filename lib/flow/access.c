@@ -55,17 +55,8 @@ static void add_real(struct pen *pen, const char *name, double value)
 /* In seconds, to the microsecond. */
 static void add_time(struct pen *pen, const char *name, int64_t us)
 {
-    char fraction[7] = ".000000";
-    int64_t rest;
-    int i;
-
-    if (us < 0)
-        us = 0;
     begin_field(pen, name, false);
-    vwi_text_add_integer(pen->out, us / 1000000);
-    for (i = 6, rest = us % 1000000; rest; rest /= 10)
-        fraction[i--] = (char)('0' + rest % 10);
-    vwi_text_add(pen->out, fraction, sizeof fraction);
+    vwi_literal_micros(pen->out, us > 0 ? (uint64_t)us : 0);
 }
 
 static bool open_line(const struct vwi_log *log, vw_log_level_t level, struct pen *ret)

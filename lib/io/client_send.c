@@ -55,11 +55,8 @@ static bool queue(struct vwi_client *c, const char *data, size_t len)
 /* Returns how many bytes the kernel took; 0 as well when it wants none now or the connection broke. */
 static size_t transmit(struct vwi_client *c, struct iovec *iov, int count)
 {
-    ssize_t n;
+    ssize_t n = c->tls ? vwi_client_send_tls(c, iov, count) : vwi_send_parts(c->fd, iov, count);
 
-    do
-        n = c->tls ? vwi_client_send_tls(c, iov, count) : vwi_send_parts(c->fd, iov, count);
-    while (n < 0 && errno == EINTR);
     if (n < 0) {
         c->lost = errno != EAGAIN && errno != EWOULDBLOCK;
         return 0;

@@ -453,8 +453,7 @@ START_TEST(of_many_long_values_the_longest_are_known)
 }
 END_TEST
 
-/* Lists and objects in each other, of what the index counts: commas in strings and further in are none of theirs. Deeper ones than are
- * looked at do no harm. */
+/* Commas in strings and further in are none of theirs. Deeper ones than are looked at do no harm. */
 START_TEST(long_containers_are_known_with_their_counts)
 {
     static const char *const units[] = { "1", "\"a,b\"", "[1,2,[3,4]]", "{\"a\":[1,2],\"b\":{}}", "[]", " null " };
