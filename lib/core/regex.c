@@ -45,30 +45,6 @@ static const char *skip_bracket(const char *p, const char *end)
     return p < end ? p + 1 : end;
 }
 
-/*
- * What a quantifier at p makes of so many parts: libc writes counted repetitions out, and x+ as xx*. A range of more than one part counts three
- * times: libc takes seconds for ((x{0,2}){0,150})+, and more than eight times that for twice as many.
- */
-static unsigned repeat_at(const char *p, const char *end, unsigned parts)
-{
-    unsigned most = 1, number = 0;
-    bool range = false;
-
-    if (*p != '{')
-        return *p == '+' ? 2 : 1;
-    for (p++; p < end && *p != '}'; p++) {
-        if (*p >= '0' && *p <= '9') {
-            number = number > VWI_REGEX_PARTS_MAX ? number : number * 10 + (unsigned)(*p - '0');
-        } else {
-            number = 0;
-            range = true;
-        }
-        if (number > most)
-            most = number;
-    }
-    return (most < VWI_REGEX_PARTS_MAX ? most : VWI_REGEX_PARTS_MAX + 1) * (range && parts > 1 ? 3 : 1);
-}
-
 /* The } of a count that begins at p; p where none does. */
 static const char *end_of_count(const char *p, const char *end)
 {
@@ -81,30 +57,107 @@ static const char *end_of_count(const char *p, const char *end)
     return at < end && *at == '}' ? at : p;
 }
 
-/* NULL, or what cannot be taken though libc might: it would grow without measure. */
+struct repeat {
+    unsigned times; /* libc writes counted repetitions out, and x+ as xx* */
+    bool optional, again;
+};
+
+/* What the quantifier from p to last asks for. */
+static struct repeat read_repeat(const char *p, const char *last)
+{
+    struct repeat ret = { 1, strchr("*?", *p) != NULL, strchr("*+", *p) != NULL };
+    unsigned number = 0, most = 0;
+
+    if (*p != '{') {
+        ret.times += *p == '+';
+        return ret;
+    }
+    for (p++; p < last; p++) {
+        if (*p == ',') {
+            ret.optional = number == 0;
+            number = 0;
+        } else {
+            number = number > VWI_REGEX_PARTS_MAX ? number : number * 10 + (unsigned)(*p - '0');
+        }
+        if (number > most)
+            most = number;
+    }
+    ret.optional |= most == 0;
+    ret.again = most > 1 || last[-1] == ',';
+    ret.times = most ? most : 1;
+    return ret;
+}
+
+/* An expression, or a group of it, as far as it was read. */
+struct extent {
+    unsigned before, last;         /* parts; of what a quantifier would take */
+    bool last_empty, branch_empty; /* may match nothing: the last; all before it since the last | */
+    bool last_holds, holds;        /* an anchor, or a branch without parts: the last; any before it */
+    bool bare;                     /* nothing since the last | */
+    bool empty;                    /* a branch that has ended may match nothing */
+};
+
+static const struct extent nothing = { .last_empty = true, .branch_empty = true, .bare = true };
+
+static void add_part(struct extent *e, bool anchor)
+{
+    e->before += e->last;
+    e->branch_empty &= e->last_empty;
+    e->holds |= e->last_holds;
+    e->last = 1;
+    e->last_empty = e->last_holds = anchor;
+    e->bare = false;
+}
+
+static void end_branch(struct extent *e)
+{
+    e->holds |= e->bare;
+    e->empty |= e->branch_empty && e->last_empty;
+    add_part(e, false);
+    e->last_empty = e->branch_empty = e->bare = true;
+}
+
+static void end_group(struct extent *outer, struct extent *e)
+{
+    end_branch(e);
+    outer->last = e->before + e->last;
+    outer->last_empty = e->empty;
+    outer->last_holds = e->holds;
+}
+
+/*
+ * NULL, or what cannot be taken though libc might. It would grow without measure, or libc would take years for it: of ((a?)*|b?|c?){30}
+ * it follows each way through what matches nothing, and beside an anchor it does so for each context.
+ */
 static const char *find_excess(const char *p, const char *end)
 {
-    struct {
-        unsigned before, last; /* parts of a group, and of what a quantifier would take */
-    } level[VWI_REGEX_TEXT_MAX + 1] = { { 0, 0 } };
+    struct extent level[VWI_REGEX_TEXT_MAX + 1] = { nothing };
     unsigned depth = 0;
 
     for (; p < end; p++) {
+        struct extent *at = &level[depth];
+        const char *last = end_of_count(p, end);
+
         if (*p == '\\' && p + 1 < end && p[1] >= '1' && p[1] <= '9')
             return "has a back-reference, which is not supported";
-        if (strchr("*?+{", *p)) {
-            level[depth].last *= repeat_at(p, end, level[depth].last);
+        if (last > p || strchr("*?+", *p)) {
+            struct repeat by = read_repeat(p, last);
+
+            if (by.again && at->last_empty)
+                return "repeats what may match nothing, as (a*)+ does: let each round match at least one byte";
+            if (by.again && at->last_holds)
+                return "repeats an anchor or an empty alternative, as (a$|b)+ and (a(|b))+ do";
+            at->last *= by.times;
+            at->last_empty |= by.optional;
+        } else if (*p == '(') {
+            add_part(at, false);
+            level[++depth] = nothing;
         } else if (*p == ')' && depth) {
-            depth--;
-            level[depth].before += level[depth].last;
-            level[depth].last = level[depth + 1].before + level[depth + 1].last + 1;
+            end_group(&level[--depth], at);
+        } else if (*p == '|') {
+            end_branch(at);
         } else {
-            level[depth].before += level[depth].last;
-            level[depth].last = 1;
-            if (*p == '(') {
-                level[depth++].last = 0;
-                level[depth].before = level[depth].last = 0;
-            }
+            add_part(at, strchr("^$", *p) || (*p == '\\' && p + 1 < end && strchr("<>bB`'", p[1])));
         }
         if (level[depth].before + level[depth].last > VWI_REGEX_PARTS_MAX)
             return "has more than 1000 parts, repetitions counted";
@@ -113,7 +166,7 @@ static const char *find_excess(const char *p, const char *end)
         else if (*p == '\\')
             p++;
         else
-            p = end_of_count(p, end);
+            p = last;
     }
     return NULL;
 }
@@ -220,32 +273,6 @@ static size_t unescape(struct vwi_span text, char *out)
     return len;
 }
 
-/*
- * POSIX leaves open what a quantifier behind a quantifier means. libc takes it for one of all that is before it, and needs twice the time
- * for each more: a tenth of a second for a?+++++++++. x++ is x+, and of two that differ x* is left. Returns the length.
- */
-static size_t merge_quantifiers(char *text, size_t len)
-{
-    size_t at = 0, to = 0, n;
-    bool quantified = false;
-
-    for (; at < len; at += n) {
-        bool quantifies = strchr("*+?", text[at]) != NULL;
-
-        n = text[at] == '[' ? (size_t)(skip_bracket(text + at, text + len) - (text + at)) : text[at] == '\\' && at + 1 < len ? 2 : 1;
-        if (quantifies && quantified) {
-            if (text[to - 1] != text[at])
-                text[to - 1] = '*';
-            continue;
-        }
-        quantified = quantifies;
-        memmove(text + to, text + at, n);
-        to += n;
-    }
-    text[to] = '\0';
-    return to;
-}
-
 vw_err vwi_regex_create(struct vwi_span text, struct vwi_regex **ret, vw_error_t *why)
 {
     struct vwi_regex *regex;
@@ -262,7 +289,6 @@ vw_err vwi_regex_create(struct vwi_span text, struct vwi_regex **ret, vw_error_t
         return vwi_fail(why, VW_E_NOMEM, "out of memory");
     len = unescape(text, regex->text);
     excess = find_excess(regex->text, regex->text + len);
-    len = merge_quantifiers(regex->text, len);
     err = excess ? vwi_fail(why, VW_E_CONFIG, "%s", excess) : compile(regex->text, &regex->compiled, why);
     if (err != VW_OK) {
         vwi_free(regex);

@@ -1,7 +1,7 @@
 /*
  * A POSIX extended regular expression over bytes. What can run away is bounded: the text's length, what its counted
- * repetitions amount to, and how much of a line is looked at. Back-references, which POSIX does not have here and which make matching
- * exponential, are refused.
+ * repetitions amount to, and how much of a line is looked at. Refused are back-references, which POSIX does not have here and which make
+ * matching exponential, and repetitions of what may match nothing or holds an anchor, which make compiling so.
  */
 #ifndef VWI_CORE_REGEX_H
 #define VWI_CORE_REGEX_H
