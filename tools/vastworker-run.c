@@ -3,15 +3,19 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <vastworker/vastworker.h>
 
 #include "cli.h"
+
+#define SLICE_NS 250000u
 
 enum { EXIT_CLEAN = 0, EXIT_RUNTIME = 1, EXIT_USAGE = 2 };
 
@@ -130,6 +134,34 @@ static void wipe_secrets(void)
     }
 }
 
+/* sched_setattr(2), version 0: the C library of Debian 12 has neither the call nor the structure. */
+struct scheduling {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period; /* of ordinary threads, since Linux 6.12: runtime is the time slice */
+};
+
+#define RESET_ON_FORK 1u
+
+/*
+ * Whom the loop wakes by what it writes may be waiting for its core: where cores are scarce, a slice of a quarter of a millisecond instead of one to three
+ * takes a fifth off the delay of a stream's event. Children, the model server among them, have the ordinary slice; a nice value below zero
+ * would be taken from them too, so then nothing is asked for. A kernel that has no such thing tells a slice of 0.
+ */
+static void take_short_turns(void)
+{
+    struct scheduling own = { 0 };
+
+    if (syscall(SYS_sched_getattr, 0, &own, sizeof own, 0u) != 0 || own.policy != 0 || own.nice < 0 || own.runtime <= SLICE_NS)
+        return;
+    own.size = sizeof own;
+    own.flags |= RESET_ON_FORK;
+    own.runtime = SLICE_NS;
+    (void)syscall(SYS_sched_setattr, 0, &own, 0u); /* refused by a sandbox, say: it goes on as before */
+}
+
 static int serve(vw_worker_t *worker)
 {
     vw_err err;
@@ -137,6 +169,7 @@ static int serve(vw_worker_t *worker)
     atomic_store(&running, worker);
     watch_signals();
     wipe_secrets();
+    take_short_turns();
     err = vw_worker_run(worker);
     atomic_store(&running, NULL);
     if (err != VW_OK)

@@ -1,10 +1,12 @@
 /* vastworker-run with a model process of its own: real children that load, crash, hang, flood and stay behind. */
 #include <fcntl.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "actors.h"
@@ -219,6 +221,75 @@ START_TEST(the_environment_is_handed_on_without_the_workers_secrets)
         ck_assert(!has(text, "BEARER_KEYS") && !has(text, "bearer-secret"));
         free(text);
     }
+    free(path);
+}
+END_TEST
+
+/* sched_setattr(2), which the C library of Debian 12 has not. */
+struct scheduling {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t slice_ns, deadline, period;
+};
+
+static struct scheduling scheduling_of(pid_t pid)
+{
+    struct scheduling s = { 0 };
+
+    ck_assert_int_eq(syscall(SYS_sched_getattr, pid, &s, sizeof s, 0u), 0);
+    return s;
+}
+
+/* Where the kernel has slices for ordinary threads, and lets us set them. */
+static bool slices_can_be_set(void)
+{
+    struct scheduling own = scheduling_of(0);
+
+    own.size = sizeof own;
+    return own.policy == 0 && own.nice >= 0 && own.slice_ns && syscall(SYS_sched_setattr, 0, &own, 0u) == 0;
+}
+
+START_TEST(the_loop_has_short_turns_of_a_core_and_the_model_server_its_ordinary_ones)
+{
+    struct scheduling before = scheduling_of(0), worker, model;
+    char *path = in_dir("pids");
+    struct program *p;
+    pid_t pids[2];
+
+    configure("", "", 0);
+    p = start_as(NULL, ARGS("sh", "-c", "echo $PPID $$ > $1.new; mv $1.new $1; echo model is loaded; exec sleep 1000", "sh", path));
+    read_pids(path, pids, 2);
+    program_wait_said(p, " -> ready");
+    worker = scheduling_of(pids[0]);
+    model = scheduling_of(pids[1]);
+    ck_assert_uint_eq(model.slice_ns, before.slice_ns);
+    ck_assert_int_eq(model.nice, before.nice);
+    ck_assert_int_eq(worker.nice, before.nice);
+    if (slices_can_be_set())
+        ck_assert_uint_le(worker.slice_ns, 250000);
+    else
+        ck_assert_uint_eq(worker.slice_ns, before.slice_ns);
+    stop(p);
+    program_free(p);
+    free(path);
+}
+END_TEST
+
+START_TEST(a_nice_value_below_zero_is_left_to_the_model_server)
+{
+    char *path = in_dir("pids");
+    struct program *p;
+    pid_t pids[2];
+
+    configure("", "", 0);
+    p = start_as(ARGS("/usr/bin/nice", "-n", "-3"), ARGS("sh", "-c", "echo $PPID $$ > $1.new; mv $1.new $1; echo model is loaded; exec sleep 1000", "sh", path));
+    read_pids(path, pids, 2);
+    program_wait_said(p, " -> ready");
+    ck_assert_int_eq(scheduling_of(pids[1]).nice, scheduling_of(pids[0]).nice); /* 0 for who may not lower it */
+    stop(p);
+    program_free(p);
     free(path);
 }
 END_TEST
@@ -698,6 +769,8 @@ Suite *supervise_suite(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, a_load_line_on_either_output_makes_ready_and_is_passed_on, 0, 2);
     tcase_add_test(tc, the_environment_is_handed_on_without_the_workers_secrets);
+    tcase_add_test(tc, the_loop_has_short_turns_of_a_core_and_the_model_server_its_ordinary_ones);
+    tcase_add_test(tc, a_nice_value_below_zero_is_left_to_the_model_server);
     tcase_add_test(tc, what_the_worker_was_started_with_does_not_show_its_secrets_either);
     tcase_add_test(tc, what_it_says_is_in_the_log_file_too_which_is_turned_over);
     tcase_add_test(tc, a_real_server_is_ready_by_its_health_path);
