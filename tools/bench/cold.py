@@ -41,7 +41,9 @@ class News:
                 raise Failure(f"the worker exited with status {self.child.returncode}:\n{self.stage.tail('ready')}")
             with open(self.record) as file:
                 for line in file:
-                    entry = json.loads(line) if line.endswith("\n") else {"path": ""}
+                    if not line.endswith("\n"):
+                        break  # half of one; what is read behind it would be the other half
+                    entry = json.loads(line)
                     if entry["path"] == "/worker_status/" and entry["body"]["id"] == self.number and found(entry["body"]):
                         return entry["t"]
             return None
