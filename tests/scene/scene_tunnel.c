@@ -89,6 +89,31 @@ START_TEST(bytes_pass_both_ways_and_the_slot_is_held_while_they_do)
 }
 END_TEST
 
+START_TEST(a_model_on_a_unix_socket_may_be_tunnelled_to)
+{
+    char *dir = temp_dir(), path[300], config[700];
+    struct sink *local;
+    struct worker *w;
+    int fd;
+
+    snprintf(path, sizeof path, "%s/model.sock", dir);
+    local = sink_start_unix(path);
+    snprintf(config, sizeof config, "{'modelServerUrl': 'unix:%s', 'handlers': [" TUNNEL("") "]}", path);
+    w = worker_start_ready(NULL, NULL, config);
+    fd = open_tunnel(w, "/m/ws-hello");
+    expect_bytes(fd, "hello");
+    client_send(fd, "frame");
+    expect_bytes(fd, "frame");
+    client_close(fd);
+    worker_wait(w, served_one, NULL);
+    ck_assert_uint_eq(sink_requests(local), 1);
+    ck_assert_int_eq(worker_finish(w), VW_OK);
+    sink_stop(local);
+    unlink(path);
+    free(dir);
+}
+END_TEST
+
 START_TEST(a_tunnel_that_its_client_leaves_may_have_to_be_stopped_at_the_model)
 {
     struct worker *w = start(TUNNEL(", 'cancel': {'path': '/sink'}"), "");
@@ -331,6 +356,7 @@ Suite *tunnel_suite(void)
 
     tcase_add_checked_fixture(t, setup, teardown);
     tcase_add_test(t, bytes_pass_both_ways_and_the_slot_is_held_while_they_do);
+    tcase_add_test(t, a_model_on_a_unix_socket_may_be_tunnelled_to);
     tcase_add_test(t, a_tunnel_that_its_client_leaves_may_have_to_be_stopped_at_the_model);
     tcase_add_test(t, what_the_model_says_right_behind_its_handshake_is_not_lost);
     tcase_add_test(t, what_the_client_sends_before_the_handshake_is_over_waits_for_it);

@@ -180,13 +180,28 @@ static bool serve(void *arg, struct served *rq)
     return take_body(s, rq);
 }
 
-struct sink *sink_start(void)
+static struct sink *create(void)
 {
     struct sink *s = calloc(1, sizeof *s);
 
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->changed, NULL);
+    return s;
+}
+
+struct sink *sink_start(void)
+{
+    struct sink *s = create();
+
     s->server = server_start_raw(0, serve, s);
+    return s;
+}
+
+struct sink *sink_start_unix(const char *path)
+{
+    struct sink *s = create();
+
+    s->server = server_start_unix(path, serve, s);
     return s;
 }
 

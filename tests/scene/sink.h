@@ -18,6 +18,7 @@
 
 struct sink;
 struct sink *sink_start(void);
+struct sink *sink_start_unix(const char *path);
 uint16_t sink_port(const struct sink *s);
 void sink_stop(struct sink *s);
 void sink_permit(struct sink *s);
