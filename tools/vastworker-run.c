@@ -1,6 +1,7 @@
 /* The worker as a program: options in, signals to drain, exit codes out. Everything else is the library's. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdint.h>
@@ -143,21 +144,19 @@ struct scheduling {
     uint64_t runtime, deadline, period; /* of ordinary threads, since Linux 6.12: runtime is the time slice */
 };
 
-#define RESET_ON_FORK 1u
-
 /*
- * Whom the loop wakes by what it writes may be waiting for its core: where cores are scarce, a slice of a quarter of a millisecond instead of one to three
- * takes a fifth off the delay of a stream's event. Children, the model server among them, have the ordinary slice; a nice value below zero
- * would be taken from them too, so then nothing is asked for. A kernel that has no such thing tells a slice of 0.
+ * Whom the loop wakes by what it writes may be waiting for its core: where cores are scarce, a slice of a quarter of a millisecond
+ * instead of one to three takes a fifth off the delay of a stream's event. Children, the model server among them, have the ordinary
+ * slice; a nice value below zero would be taken from them too, so then nothing is asked for. A kernel without slices tells one of 0.
  */
 static void take_short_turns(void)
 {
     struct scheduling own = { 0 };
 
-    if (syscall(SYS_sched_getattr, 0, &own, sizeof own, 0u) != 0 || own.policy != 0 || own.nice < 0 || own.runtime <= SLICE_NS)
+    if (syscall(SYS_sched_getattr, 0, &own, sizeof own, 0u) != 0 || own.policy != SCHED_NORMAL || own.nice < 0 || own.runtime <= SLICE_NS)
         return;
     own.size = sizeof own;
-    own.flags |= RESET_ON_FORK;
+    own.flags |= SCHED_FLAG_RESET_ON_FORK;
     own.runtime = SLICE_NS;
     (void)syscall(SYS_sched_setattr, 0, &own, 0u); /* refused by a sandbox, say: it goes on as before */
 }

@@ -251,17 +251,26 @@ static bool slices_can_be_set(void)
     return own.policy == 0 && own.nice >= 0 && own.slice_ns && syscall(SYS_sched_setattr, 0, &own, 0u) == 0;
 }
 
+/* The worker, ready; pids: its own and the model process's. */
+static struct program *start_with_pids(const char *const *prefix, pid_t pids[2])
+{
+    char *path = in_dir("pids");
+    struct program *p;
+
+    configure("", "", 0);
+    p = start_as(prefix, ARGS("sh", "-c", "echo $PPID $$ > $1.new; mv $1.new $1; echo model is loaded; exec sleep 1000", "sh", path));
+    read_pids(path, pids, 2);
+    program_wait_said(p, " -> ready");
+    free(path);
+    return p;
+}
+
 START_TEST(the_loop_has_short_turns_of_a_core_and_the_model_server_its_ordinary_ones)
 {
     struct scheduling before = scheduling_of(0), worker, model;
-    char *path = in_dir("pids");
-    struct program *p;
     pid_t pids[2];
+    struct program *p = start_with_pids(NULL, pids);
 
-    configure("", "", 0);
-    p = start_as(NULL, ARGS("sh", "-c", "echo $PPID $$ > $1.new; mv $1.new $1; echo model is loaded; exec sleep 1000", "sh", path));
-    read_pids(path, pids, 2);
-    program_wait_said(p, " -> ready");
     worker = scheduling_of(pids[0]);
     model = scheduling_of(pids[1]);
     ck_assert_uint_eq(model.slice_ns, before.slice_ns);
@@ -273,24 +282,17 @@ START_TEST(the_loop_has_short_turns_of_a_core_and_the_model_server_its_ordinary_
         ck_assert_uint_eq(worker.slice_ns, before.slice_ns);
     stop(p);
     program_free(p);
-    free(path);
 }
 END_TEST
 
 START_TEST(a_nice_value_below_zero_is_left_to_the_model_server)
 {
-    char *path = in_dir("pids");
-    struct program *p;
     pid_t pids[2];
+    struct program *p = start_with_pids(ARGS("/usr/bin/nice", "-n", "-3"), pids);
 
-    configure("", "", 0);
-    p = start_as(ARGS("/usr/bin/nice", "-n", "-3"), ARGS("sh", "-c", "echo $PPID $$ > $1.new; mv $1.new $1; echo model is loaded; exec sleep 1000", "sh", path));
-    read_pids(path, pids, 2);
-    program_wait_said(p, " -> ready");
     ck_assert_int_eq(scheduling_of(pids[1]).nice, scheduling_of(pids[0]).nice); /* 0 for who may not lower it */
     stop(p);
     program_free(p);
-    free(path);
 }
 END_TEST
 
